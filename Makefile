@@ -1,0 +1,57 @@
+# make | make test | make test BUILD=sanitize CC=clang | make fuzzers | make install
+PREFIX ?= /usr/local
+BUILD  ?= release
+CFLAGS ?= -O2 -g
+MAKEFLAGS += --no-builtin-rules
+
+PROGRAMS := src/cli/keybrake.c
+TESTS    := $(wildcard src/*/*_test.c)
+FUZZERS  := $(wildcard fuzz/fuzz_*.c)
+CORE     := $(filter-out $(PROGRAMS) $(TESTS),$(wildcard src/*/*.c))
+PACKS    := $(wildcard packs/*.json)
+
+MODE_release  := -D_FORTIFY_SOURCE=3
+MODE_sanitize := -fsanitize=address,undefined -fno-sanitize-recover=all -DKEYBRAKE_SANITIZE
+MODE_fuzz     := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -DKEYBRAKE_SANITIZE
+MODE_coverage := --coverage -O0 -DKEYBRAKE_COVERAGE
+MODE_trace    := -D_FORTIFY_SOURCE=3 -DKEYBRAKE_TRACE
+MODE := $(MODE_$(BUILD))
+OUT  := out/$(BUILD)
+bin   = $(patsubst %.c,$(OUT)/%,$(1))
+
+PACKAGES := libssl libcrypto libsodium sqlite3 jansson libcares libseccomp libcurl
+FLAGS := -std=c17 -D_GNU_SOURCE -Isrc -I$(OUT)/gen -include base/banned.h -MMD -MP $(MODE) \
+    $(shell pkg-config --cflags $(PACKAGES)) \
+    -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wstrict-prototypes \
+    -Wmissing-prototypes -Wvla -Wcast-qual -Wformat=2 -Wundef -Wwrite-strings \
+    -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection \
+    -ftrivial-auto-var-init=zero -ffile-prefix-map=$(CURDIR)=.
+LIBS  := $(shell pkg-config --libs $(PACKAGES))
+
+all: $(OUT)/keybrake
+
+$(OUT)/keybrake: $(call bin,$(PROGRAMS))
+	cp $< $@
+
+# Prints one line a program; the script behind ./check adds them up.
+test: $(call bin,$(TESTS))
+	@status=0; for t in $^; do echo "== $$t"; $$t || status=1; done; exit $$status
+fuzzers:
+	$(MAKE) BUILD=fuzz CC=clang $(patsubst %.c,out/fuzz/%,$(FUZZERS))
+install: all
+	install -D $(OUT)/keybrake $(DESTDIR)$(PREFIX)/bin/keybrake
+clean:
+	rm -rf out
+
+# Every program, test and fuzzer is one file with a main() and the core library.
+$(OUT)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(CFLAGS) -c -o $@ $<
+$(OUT)/core.a: $(CORE:%.c=$(OUT)/%.o)
+	rm -f $@ && ar rcs $@ $^
+$(OUT)/%: $(OUT)/%.o $(OUT)/core.a
+	$(CC) -pie -Wl,-z,relro,-z,now $(MODE) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+.PHONY: all test fuzzers install clean
+.SECONDARY:
+-include $(shell find out -name '*.d' 2>/dev/null)

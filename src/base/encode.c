@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/encode.h"
+
+#include <string.h>
+
+static const char base64_digits[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char base64url_digits[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+bool hex_encode(struct buf *out, struct str bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < bytes.len; i++) {
+        unsigned char c = (unsigned char)bytes.data[i];
+        (void)buf_add_char(out, digits[c >> 4]);
+        (void)buf_add_char(out, digits[c & 15]);
+    }
+    return !out->overflow;
+}
+
+bool hex_decode(struct str text, unsigned char *out, size_t out_size)
+{
+    if (text.len != out_size * 2) {
+        return false;
+    }
+    for (size_t i = 0; i < out_size; i++) {
+        int high = ascii_hex_value(text.data[2 * i]);
+        int low = ascii_hex_value(text.data[2 * i + 1]);
+        if (high < 0 || low < 0) {
+            return false;
+        }
+        out[i] = (unsigned char)(high << 4 | low);
+    }
+    return true;
+}
+
+static bool encode64(struct buf *out, struct str bytes, const char *digits, bool pad)
+{
+    const unsigned char *in = (const unsigned char *)bytes.data;
+
+    for (size_t i = 0; i < bytes.len; i += 3) {
+        size_t left = bytes.len - i;
+        uint32_t group = (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) |
+                         (left > 2 ? in[i + 2] : 0);
+        size_t used = left > 2 ? 4 : left + 1;
+        for (size_t k = 0; k < 4; k++) {
+            if (k < used) {
+                (void)buf_add_char(out, digits[group >> (18 - 6 * k) & 63]);
+            } else if (pad) {
+                (void)buf_add_char(out, '=');
+            }
+        }
+    }
+    return !out->overflow;
+}
+
+bool base64_encode(struct buf *out, struct str bytes)
+{
+    return encode64(out, bytes, base64_digits, true);
+}
+
+bool base64url_encode(struct buf *out, struct str bytes)
+{
+    return encode64(out, bytes, base64url_digits, false);
+}
+
+static int value64(char c)
+{
+    const char *at = c == '\0' ? NULL : strchr(base64_digits, c);
+    return at == NULL ? -1 : (int)(at - base64_digits);
+}
+
+bool base64_decode(struct buf *out, struct str text)
+{
+    if (text.len % 4 != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < text.len; i += 4) {
+        uint32_t group = 0;
+        size_t digits = 4;
+        if (i + 4 == text.len && text.data[i + 3] == '=') {
+            digits = text.data[i + 2] == '=' ? 2 : 3;
+        }
+        for (size_t k = 0; k < digits; k++) {
+            int value = value64(text.data[i + k]);
+            if (value < 0) {
+                return false;
+            }
+            group |= (uint32_t)value << (18 - 6 * k);
+        }
+        unsigned char bytes[3] = {(unsigned char)(group >> 16), (unsigned char)(group >> 8),
+                                  (unsigned char)group};
+        /* Bits that no byte takes must be zero, or two texts would mean the same bytes. */
+        if ((digits == 2 && (group & 0xffff) != 0) || (digits == 3 && (group & 0xff) != 0)) {
+            return false;
+        }
+        if (!buf_add(out, bytes, digits - 1)) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * match: which operation of a pack a request is.
+ *
+ * The path is matched as the bytes that will be sent.  Most literal segments win, `{x...}` is last.
+ */
+#ifndef PACK_MATCH_H
+#define PACK_MATCH_H
+
+#include "pack/pack.h"
+
+enum { MATCH_PARAMS_MAX = 12 };
+
+struct match_param {
+    struct str name, value; /* the value as in the path, not decoded */
+};
+
+struct match {
+    const struct pack_operation *operation; /* NULL: not in the catalogue */
+    uint32_t upstream;
+    struct match_param params[MATCH_PARAMS_MAX];
+    size_t param_count;
+};
+
+/* True when the path is in the catalogue for this method (HEAD as GET). */
+bool match_find(const struct pack *pack, uint32_t upstream, struct str method, struct str path,
+                struct match *ret);
+struct str match_param(const struct match *match, struct str name); /* empty when not there */
+
+/* An operation of class mint, admin or unbounded, of any method, whose path this is once folded:
+ * lower case, no final slash, no .json/.xml/.csv.  NULL when there is none. */
+const struct pack_operation *match_guarded(const struct pack *pack, struct str path);
+
+#endif

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pack: a vendor as data, and the server's settings: what the `check` child compiles from JSON
+ * and every other process reads from a sealed memfd.
+ *
+ * Indices are into the arrays of the same config.  PACK_NONE stands for "no such thing".  All of
+ * it is const after config_open(), and lives until config_free().
+ */
+#ifndef PACK_PACK_H
+#define PACK_PACK_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "base/wire.h"
+#include "ipc/message.h"
+
+#define PACK_NONE UINT32_MAX
+
+enum operation_class {
+    CLASS_READ,
+    CLASS_WRITE,
+    CLASS_PAY,
+    CLASS_MONEY_IN,
+    CLASS_MONEY_OUT,
+    /* Granted only by the operation's own name, never by a path or a wildcard: */
+    CLASS_UNBOUNDED,
+    CLASS_MINT,
+    CLASS_ADMIN,
+    CLASS_COUNT
+};
+const char *operation_class_name(enum operation_class class);
+bool operation_class_is_guarded(enum operation_class class);
+
+enum body_encoding {
+    ENCODING_ANY,
+    ENCODING_FORM,
+    ENCODING_JSON,
+    ENCODING_MULTIPART,
+    ENCODING_COUNT
+};
+
+struct pack_upstream {
+    struct str alias;
+    bool tls;
+    struct str host; /* where to connect */
+    uint32_t port;
+    struct str prefix; /* before the path; usually empty */
+    struct str *hosts; /* names that mean this upstream; "*.x" is any one label or more */
+    size_t host_count;
+    bool is_default;
+    bool allowed; /* false: named only in order to be refused */
+};
+
+struct pack_accept {
+    enum credential_form form;
+    struct str name; /* of the header, for FORM_HEADER; lower case */
+};
+
+/* A member of a credential.  A credential given as plain text is its first required secret field.
+ */
+struct pack_field {
+    struct str name;
+    bool secret, required;
+    struct str *prefixes; /* one of these must start the value, when there are any */
+    size_t prefix_count;
+};
+
+enum inject_kind {
+    INJECT_BEARER,
+    INJECT_BASIC,
+    INJECT_TOKEN,
+    INJECT_HEADER,
+    INJECT_SAME,
+    INJECT_COUNT
+};
+struct pack_inject {
+    enum inject_kind kind;
+    struct str header; /* INJECT_HEADER; lower case */
+    struct str secret_field;
+    struct str user_field, user_literal; /* INJECT_BASIC: one of them, or none for an empty user */
+};
+
+/* A header made from a field of the credential, when it has that field. */
+struct pack_set_header {
+    struct str name; /* lower case */
+    struct str field;
+};
+
+/* A path parameter that must equal a field of the credential, else account_not_allowed. */
+struct pack_bound_param {
+    struct str param, field;
+};
+
+struct pack_encoding {
+    struct str prefix; /* of the path */
+    enum body_encoding encoding;
+};
+
+enum header_rule {
+    HEADER_PASS,     /* judged only in that the vault sends what the judge saw */
+    HEADER_ACCOUNTS, /* its value must be in the key's list of accounts */
+    HEADER_IDEMPOTENCY,
+    HEADER_RULE_COUNT
+};
+struct pack_header {
+    struct str name; /* lower case */
+    enum header_rule rule;
+};
+
+struct pack_idempotency {
+    struct str header;        /* empty: the vendor has none */
+    uint64_t max;             /* bytes */
+    uint64_t window_ms;       /* how long the vendor remembers */
+    struct str replay_header; /* in an answer: this is a replay */
+    bool every_post;          /* else only the operations that say `idempotent` */
+};
+
+/* ---- reading bodies ---- */
+
+enum selector_kind {
+    SELECT_FORM,    /* a form key by its decoded name, brackets as written: amount, a[b] */
+    SELECT_POINTER, /* a JSON pointer (RFC 6901); a `*` step is every element */
+    SELECT_COUNT,   /* how many: 1 for a text, elements for an array; with '*' the sum.  Addresses:
+                     * a text counts its addresses (commas outside quotes) */
+    SELECT_KIND_COUNT
+};
+struct pack_selector {
+    enum selector_kind kind;
+    struct str name;
+};
+
+/* One reading rule: what the reader extracts from a body. */
+struct pack_read {
+    enum body_encoding encoding;
+    struct pack_selector *selectors;
+    size_t selector_count;
+    struct str *once; /* form keys that may stand only once, in whatever spelling */
+    size_t once_count;
+    bool refuse_card_data;
+};
+
+/* ---- money ---- */
+
+enum amount_kind {
+    AMOUNT_NONE,     /* costs nothing */
+    AMOUNT_MINOR,    /* a fact in minor units, and a currency */
+    AMOUNT_RATE,     /* a price of the pack's rate table, times a count */
+    AMOUNT_RESERVED, /* settle: what was reserved */
+    AMOUNT_KEEP,     /* settle: stays held, by the object's id */
+    AMOUNT_UNKNOWN,  /* reserve: cost_unknown, until the full money rules know it */
+    AMOUNT_KIND_COUNT
+};
+struct pack_amount {
+    enum amount_kind kind;
+    uint32_t minor, currency; /* selectors of the read that applies */
+    struct str rate;          /* AMOUNT_RATE: which */
+    uint32_t rate_by;         /* selector whose prefix chooses the row; PACK_NONE: the "*" row */
+    uint32_t times[4];        /* selectors; PACK_NONE where unused; their sum, at least 1 */
+};
+
+struct pack_condition {
+    uint32_t selector; /* PACK_NONE: about the status */
+    bool negated;
+    struct str value; /* "succeeded", "null"; of a status "2xx" or "402" */
+};
+
+struct pack_settle {
+    struct pack_condition *conditions; /* all must hold */
+    size_t condition_count;
+    struct pack_amount amount;
+};
+
+struct pack_cost {
+    struct str name;
+    uint32_t request_read; /* config->reads; PACK_NONE: no body is needed */
+    uint32_t answer_read;
+    struct pack_amount reserve;
+    struct pack_condition *free_if; /* all hold of the request: it moves no money */
+    size_t free_if_count;
+    uint32_t object; /* selector of the answer: the vendor's id; PACK_NONE */
+    struct pack_settle *settles;
+    size_t settle_count;
+};
+
+struct pack_rate {
+    struct str name, match; /* "sms_segment", "+44"; "*" is any */
+    int64_t price;          /* nano-dollars */
+    struct str source;
+    int64_t as_of_ms;
+};
+
+struct pack_exponent {
+    struct str currency; /* lower case */
+    uint32_t digits;
+};
+
+/* ---- operations ---- */
+
+struct pack_operation {
+    struct str name;
+    enum operation_class class;
+    uint32_t cost; /* PACK_NONE: costs nothing */
+    bool range_allowed, idempotent;
+    struct str *redact; /* JSON pointers overwritten in the answer */
+    size_t redact_count;
+};
+
+/* `{x}` is one non-empty segment, `{x...}` one or more. */
+struct pack_match {
+    uint32_t operation;
+    uint32_t upstream;
+    struct str method; /* "*": any */
+    struct str path;
+};
+
+struct pack_status {
+    struct str code; /* of a denial */
+    uint32_t status;
+};
+
+struct pack_type {
+    struct str code, type;
+};
+
+/* Placeholders in `body` and header values: ${code} ${message} ${status} ${request_id} ${doc_url}
+ * and ${type}; texts are JSON-escaped in the body, header-safe in a header. */
+struct pack_deny {
+    struct pack_status *statuses;
+    size_t status_count;
+    struct message_header *headers;
+    size_t header_count;
+    struct str content_type;
+    struct str body;
+    struct pack_type *types; /* what ${type} is, by code; "default" is the rest */
+    size_t type_count;
+};
+
+struct pack {
+    struct str vendor, revision;
+    bool generic; /* the upstream comes with the credential; unlisted methods are writes */
+    struct pack_upstream *upstreams;
+    size_t upstream_count;
+    struct pack_accept *accepts;
+    size_t accept_count;
+    struct pack_field *fields;
+    size_t field_count;
+    struct str live_marks; /* "_live_": in the secret, live mode; empty: always live */
+    struct str test_marks;
+    struct pack_inject inject;
+    struct pack_set_header *set_headers;
+    size_t set_header_count;
+    struct pack_bound_param *bound_params;
+    size_t bound_param_count;
+    struct pack_encoding *encodings;
+    size_t encoding_count;
+    struct pack_header *headers; /* the judged ones */
+    size_t header_count;
+    struct str *drop_headers; /* of requests; lower case */
+    size_t drop_header_count;
+    struct str *account_params; /* form keys whose value must be in the key's accounts */
+    size_t account_param_count;
+    struct pack_idempotency idempotency;
+    struct pack_exponent *exponents;
+    size_t exponent_count;
+    struct pack_rate *rates;
+    size_t rate_count;
+    struct pack_operation *operations;
+    size_t operation_count;
+    struct pack_match *matches;
+    size_t match_count;
+    struct pack_cost *costs;
+    size_t cost_count;
+    uint64_t *free_statuses; /* proof that no money moved */
+    size_t free_status_count;
+    struct pack_deny deny;
+    bool retry_unknown; /* outcome_unknown may be retried when the client sent an idempotency key */
+    struct str request_id_header; /* of the vendor's answers; lower case */
+    uint64_t first_byte_ms;
+};
+
+struct config_listener {
+    struct str address; /* "127.0.0.1:8787", "[::1]:80", "unix:/run/x" */
+    bool tls, control;
+};
+
+struct config_fx {
+    struct str currency;   /* lower case, three letters */
+    int64_t nano_per_unit; /* nano-dollars for one major unit */
+};
+
+struct config {
+    uint64_t generation; /* not on the wire */
+    struct pack *packs;
+    size_t pack_count;
+    struct pack_read *reads;
+    size_t read_count;
+    struct config_fx *fx;
+    size_t fx_count;
+    int64_t fx_as_of_ms;
+    struct str fx_source;
+    uint32_t fx_margin_percent;
+    struct config_listener *listeners;
+    size_t listener_count;
+    struct str public_url; /* empty: made from the first listener */
+    uint64_t ttl_default_ms, ttl_max_ms;
+    bool self_revoke;
+    uint64_t memory_bytes; /* ceiling; 0: a quarter of RAM */
+};
+
+extern const struct wire_schema config_schema;
+
+/* Maps and decodes; closes `fd`.  NULL with the reason. */
+struct config *config_open(int fd, uint64_t generation, struct err *err);
+void config_free(struct config *config); /* takes NULL too */
+
+uint32_t config_find_pack(const struct config *config, struct str vendor); /* or PACK_NONE */
+uint32_t pack_find_operation(const struct pack *pack, struct str name);    /* or PACK_NONE */
+/* The loaded name that is nearest to a misspelt one; empty when nothing is near. */
+struct str pack_nearest_operation(const struct pack *pack, struct str name);
+enum body_encoding pack_encoding_of(const struct pack *pack, struct str path);
+const struct pack_header *pack_find_header(const struct pack *pack, struct str name); /* or NULL */
+
+/* Known credential headers of all packs, folded over case, '-' and '_' ("xapikey"): whatever is in
+ * here never goes upstream from a client. */
+bool header_is_credential(const struct config *config, struct str name);
+
+#endif

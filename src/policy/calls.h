@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * calls: what control asks of the judge, by verb (ipc/message.h, struct message_call.body).
+ *
+ *     CALL_KEY_ISSUE        struct policy, by policy_schema; expires_at_ms is absolute
+ *     CALL_KEY_PATCH        struct call_patch
+ *     CALL_KEY_LIST         struct call_key_filter
+ *     CALL_CREDENTIAL_PUT   struct call_credential
+ *     CALL_TENANT_PUT       struct call_tenant
+ *     CALL_STOP_ADD         struct call_stop
+ *     CALL_OPERATOR_ADD     struct call_operator
+ *     CALL_PRICE_PUT        struct message_row_price
+ *     CALL_EXPLAIN          struct message_admit (request and door filled; presented empty)
+ *     CALL_EXPLAIN_FACTS    struct call_explain_facts
+ *     the others            nothing
+ */
+#ifndef POLICY_CALLS_H
+#define POLICY_CALLS_H
+
+#include "policy/policy.h"
+
+/* RFC 7396: only what was named changes. */
+struct call_patch {
+    bool daily_cap, total_cap, entries, expires, limits, params, mode; /* named? */
+    struct policy policy; /* the new values of what was named */
+};
+
+struct call_key_filter {
+    struct str label_prefix, vendor, tenant, status, run_id;
+};
+
+struct call_credential {
+    struct str name, vendor;
+    uint64_t version; /* what is sealed in; must be the present one + 1, else 409 */
+    struct str sealed; /* to the vault's public key, by control */
+    struct str upstream;
+    bool live_mode, allow_private;
+    struct str public_fields; /* JSON object */
+    struct str secret_hint;
+    struct str
+        account_mark; /* what says that it is the same account: the public fields that name it */
+    bool new_account;
+    bool force; /* CALL_CREDENTIAL_REMOVE */
+};
+
+struct call_tenant {
+    int64_t daily_cap, total_cap; /* MONEY_NONE: none */
+};
+
+struct call_stop {
+    struct str kind, value, reason;
+};
+
+struct call_operator {
+    struct str name;
+    enum operator_role role;
+    struct str bounds; /* JSON; issuer only */
+};
+
+struct call_explain_facts {
+    struct message_admit admit;
+    struct message_facts facts;
+};
+
+extern const struct wire_schema call_patch_schema, call_key_filter_schema, call_credential_schema,
+    call_tenant_schema, call_stop_schema, call_operator_schema, call_explain_facts_schema;
+
+/* What is sealed for the vault: the only place where a real key is in the clear.  Encoded by
+ * control into wiped memory, sealed with crypto_box_seal, decoded by the vault. */
+struct sealed_field {
+    struct str name, value;
+};
+struct sealed_credential {
+    struct str name, vendor;
+    uint64_t version;
+    struct sealed_field *fields;
+    size_t field_count;
+    struct str *secret_fields; /* names of those to scrub */
+    size_t secret_field_count;
+    struct str *hosts; /* patterns; the vault dials no other */
+    size_t host_count;
+    struct str upstream; /* replaces the pack's base URL; empty: the pack's */
+    struct str ca_pem;   /* trusted instead of the system's; empty: the system's */
+    bool allow_private;
+};
+extern const struct wire_schema sealed_credential_schema;
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * policy: what one vault key may do.
+ *
+ * Parsed and checked by control from an operator's JSON, travels and is stored on the wire by
+ * policy_schema, decoded and applied by the judge.
+ */
+#ifndef POLICY_POLICY_H
+#define POLICY_POLICY_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/wire.h"
+#include "pack/pack.h"
+
+#define MONEY_NONE INT64_C(-1) /* "no cap", "no price" */
+
+enum policy_mode { MODE_ENFORCE, MODE_OBSERVE, MODE_COUNT };
+enum token_style { TOKEN_VK, TOKEN_SK, TOKEN_RK, TOKEN_STYLE_COUNT };
+
+struct policy {
+    struct str label, vendor, credential, tenant, run_id, parent; /* parent: a key id */
+    struct str idempotency_scope;
+    int64_t daily_cap; /* nano-dollars; MONEY_NONE: an explicit null */
+    int64_t total_cap;
+    bool total_cap_given; /* false: as the daily cap when the key lives 24 h or less */
+    struct str *entries;  /* of the allowlist, as written */
+    size_t entry_count;
+    int64_t expires_at_ms;
+    uint64_t requests_per_minute, requests_per_day, concurrency; /* 0: no limit */
+    enum policy_mode mode;
+    enum token_style token_style;
+    int64_t flat_price; /* a request; MONEY_NONE */
+    bool own_objects_only;
+    bool redact_client_secret;
+    /* parameter rules; an empty list is no rule, but for accounts: then none is allowed */
+    int64_t max_amount; /* nano-dollars a request; MONEY_NONE */
+    struct str *currencies;
+    size_t currency_count;
+    struct str *to_prefixes;
+    size_t to_prefix_count;
+    struct str *from_domains;
+    size_t from_domain_count;
+    struct str *models;
+    size_t model_count;
+    struct str *accounts; /* Connect */
+    size_t account_count;
+    struct str *customers;
+    size_t customer_count;
+    struct str *sources; /* CIDR */
+    size_t source_count;
+};
+
+extern const struct wire_schema policy_schema;
+
+/* Checks what does not depend on other keys: entries parse, names of operations exist in the pack
+ * (else an error that names the nearest), guarded classes only by name, lengths, caps, expiry. */
+int policy_check(const struct policy *policy, const struct config *config, int64_t now_ms,
+                 struct err *err);
+
+/* A deep copy. */
+struct policy *policy_copy(struct arena *arena, const struct policy *policy);
+
+#endif
