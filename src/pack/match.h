@@ -2,7 +2,9 @@
 /*
  * match: which operation of a pack a request is.
  *
- * The path is matched as the bytes that will be sent.  Most literal segments win, `{x...}` is last.
+ * The path is matched as the bytes that will be sent.  Among the patterns that fit, the one with
+ * most literal segments wins, then one without `{x...}`, then the one whose literals stand further
+ * left, then one that names the method.
  */
 #ifndef PACK_MATCH_H
 #define PACK_MATCH_H
@@ -22,7 +24,16 @@ struct match {
     size_t param_count;
 };
 
-/* True when the path is in the catalogue for this method (HEAD as GET). */
+/* Made by config_finish(). */
+const struct match_index *match_index_new(const struct pack *pack, struct arena *arena);
+
+/*
+ * True when the path is in the catalogue for this method (HEAD as GET).
+ *
+ * `upstream` is PACK_NONE where the door does not say which host is meant (a base URL): then the
+ * pack's default upstream is tried, then the others; what two others have alike is not found.
+ * ret->upstream is where the request goes, also when it is not in the catalogue.
+ */
 bool match_find(const struct pack *pack, uint32_t upstream, struct str method, struct str path,
                 struct match *ret);
 struct str match_param(const struct match *match, struct str name); /* empty when not there */

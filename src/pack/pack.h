@@ -9,6 +9,7 @@
 #ifndef PACK_PACK_H
 #define PACK_PACK_H
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "base/wire.h"
@@ -77,7 +78,10 @@ struct pack_inject {
     enum inject_kind kind;
     struct str header; /* INJECT_HEADER; lower case */
     struct str secret_field;
-    struct str user_field, user_literal; /* INJECT_BASIC: one of them, or none for an empty user */
+    /* INJECT_BASIC: the user is the first of these that the credential has, else the literal */
+    struct str *user_fields;
+    size_t user_field_count;
+    struct str user_literal;
 };
 
 /* A header made from a field of the credential, when it has that field. */
@@ -129,11 +133,13 @@ struct pack_selector {
     struct str name;
 };
 
-/* One reading rule: what the reader extracts from a body. */
+/* One reading rule: what the reader extracts from a body.  The last `account_count` selectors are
+ * the pack's account_params, in their order. */
 struct pack_read {
     enum body_encoding encoding;
     struct pack_selector *selectors;
     size_t selector_count;
+    uint32_t account_count;
     struct str *once; /* form keys that may stand only once, in whatever spelling */
     size_t once_count;
     bool refuse_card_data;
@@ -158,10 +164,18 @@ struct pack_amount {
     uint32_t times[4];        /* selectors; PACK_NONE where unused; their sum, at least 1 */
 };
 
+enum condition_kind {
+    CONDITION_STATUS, /* of the answer: "2xx" or "402" in `value` */
+    CONDITION_EQUALS, /* the fact as text: "succeeded", "true", "12" */
+    CONDITION_ABSENT, /* the fact is not there, or null */
+    CONDITION_KIND_COUNT
+};
+/* About the request in `free_if`, about the answer in a settle rule. */
 struct pack_condition {
-    uint32_t selector; /* PACK_NONE: about the status */
+    enum condition_kind kind;
     bool negated;
-    struct str value; /* "succeeded", "null"; of a status "2xx" or "402" */
+    uint32_t selector; /* PACK_NONE for CONDITION_STATUS */
+    struct str value;
 };
 
 struct pack_settle {
@@ -177,8 +191,8 @@ struct pack_cost {
     struct pack_amount reserve;
     struct pack_condition *free_if; /* all hold of the request: it moves no money */
     size_t free_if_count;
-    uint32_t object; /* selector of the answer: the vendor's id; PACK_NONE */
-    struct pack_settle *settles;
+    uint32_t object;             /* selector of the answer: the vendor's id; PACK_NONE */
+    struct pack_settle *settles; /* the first whose conditions all hold */
     size_t settle_count;
 };
 
@@ -222,8 +236,8 @@ struct pack_type {
     struct str code, type;
 };
 
-/* Placeholders in `body` and header values: ${code} ${message} ${status} ${request_id} ${doc_url}
- * and ${type}; texts are JSON-escaped in the body, header-safe in a header. */
+/* Placeholders in `body` and header values: ${code} ${message} ${status} ${request_id} ${type} and
+ * ${urn} ("urn:keybrake:CODE"); texts are JSON-escaped in the body, header-safe in a header. */
 struct pack_deny {
     struct pack_status *statuses;
     size_t status_count;
@@ -235,6 +249,14 @@ struct pack_deny {
     size_t type_count;
 };
 
+/* A variable that the vendor's SDKs read; ${base} is the door with the vendor's prefix, ${token}
+ * the vault key, ${NAME} a public field of the credential. */
+struct pack_env {
+    struct str name, value;
+};
+
+struct match_index; /* match.h */
+
 struct pack {
     struct str vendor, revision;
     bool generic; /* the upstream comes with the credential; unlisted methods are writes */
@@ -244,8 +266,7 @@ struct pack {
     size_t accept_count;
     struct pack_field *fields;
     size_t field_count;
-    struct str live_marks; /* "_live_": in the secret, live mode; empty: always live */
-    struct str test_marks;
+    struct str live_mark, test_mark; /* "_live_", "_test_": in the secret; empty: always live */
     struct pack_inject inject;
     struct pack_set_header *set_headers;
     size_t set_header_count;
@@ -257,8 +278,10 @@ struct pack {
     size_t header_count;
     struct str *drop_headers; /* of requests; lower case */
     size_t drop_header_count;
-    struct str *account_params; /* form keys whose value must be in the key's accounts */
-    size_t account_param_count;
+    struct str *account_params; /* form keys whose value must be in the key's accounts, when it */
+    size_t account_param_count; /* begins with account_prefix; in the body or in the query */
+    struct str account_prefix;
+    uint32_t default_read; /* config->reads: of a form body whose operation costs nothing */
     struct pack_idempotency idempotency;
     struct pack_exponent *exponents;
     size_t exponent_count;
@@ -276,6 +299,9 @@ struct pack {
     bool retry_unknown; /* outcome_unknown may be retried when the client sent an idempotency key */
     struct str request_id_header; /* of the vendor's answers; lower case */
     uint64_t first_byte_ms;
+    struct pack_env *env;
+    size_t env_count;
+    const struct match_index *index; /* not on the wire: config_finish() */
 };
 
 struct config_listener {
@@ -292,7 +318,7 @@ struct config {
     uint64_t generation; /* not on the wire */
     struct pack *packs;
     size_t pack_count;
-    struct pack_read *reads;
+    struct pack_read *reads; /* reads[0] reads nothing, so that 0 can stand for "no rule" */
     size_t read_count;
     struct config_fx *fx;
     size_t fx_count;
@@ -305,13 +331,26 @@ struct config {
     uint64_t ttl_default_ms, ttl_max_ms;
     bool self_revoke;
     uint64_t memory_bytes; /* ceiling; 0: a quarter of RAM */
+    /* Not on the wire: header_is_credential()'s, sorted. */
+    struct str *credential_headers;
+    size_t credential_header_count;
 };
 
 extern const struct wire_schema config_schema;
 
-/* Maps and decodes; closes `fd`.  NULL with the reason. */
+enum {
+    CONFIG_PACKS_MAX = 64,
+    CONFIG_READS_MAX = 2048,
+    CONFIG_BYTES_MAX = 32 * 1024 * 1024,
+};
+
+/* Maps a sealed memfd and decodes it; closes `fd`.  NULL with the reason. */
 struct config *config_open(int fd, uint64_t generation, struct err *err);
 void config_free(struct config *config); /* takes NULL too */
+
+/* Checks that every index is in range and makes what is not on the wire: config_open() does it,
+ * and whoever loads packs to use them at once. */
+int config_finish(struct config *config, struct arena *arena, struct err *err);
 
 uint32_t config_find_pack(const struct config *config, struct str vendor); /* or PACK_NONE */
 uint32_t pack_find_operation(const struct pack *pack, struct str name);    /* or PACK_NONE */
