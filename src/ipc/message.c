@@ -164,6 +164,7 @@ static const struct wire_field outcome_fields[] = {
     WIRE_U64(struct message_outcome, total_us),
     WIRE_U64(struct message_outcome, connect_us),
     WIRE_U64(struct message_outcome, scrubbed)};
+static const struct wire_field release_fields[] = {WIRE_U64(struct message_release, grant)};
 static const struct wire_field forget_credential_fields[] = {
     WIRE_U64(struct message_forget_credential, credential)};
 static const struct wire_field sign_head_fields[] = {WIRE_U64(struct message_sign_head, sequence),
@@ -209,7 +210,8 @@ static const struct wire_field loaded_fields[] = {WIRE_U64(struct message_loaded
                                                   WIRE_DIGEST(struct message_loaded, audit_head),
                                                   WIRE_I64(struct message_loaded, newest_at_ms)};
 static const struct wire_field commit_fields[] = {WIRE_U64(struct message_commit, batch),
-                                                  WIRE_BOOL(struct message_commit, wait)};
+                                                  WIRE_BOOL(struct message_commit, wait),
+                                                  WIRE_BOOL(struct message_commit, again)};
 static const struct wire_field committed_fields[] = {WIRE_U64(struct message_committed, batch),
                                                      WIRE_U64(struct message_committed, commit_us),
                                                      WIRE_U64(struct message_committed, rows)};
@@ -422,6 +424,7 @@ static const struct {
     [MESSAGE_GRANT] = {"GRANT", WIRE_SCHEMA(struct message_grant, grant_fields)},
     [MESSAGE_SENT] = {"SENT", WIRE_SCHEMA(struct message_sent, sent_fields)},
     [MESSAGE_OUTCOME] = {"OUTCOME", WIRE_SCHEMA(struct message_outcome, outcome_fields)},
+    [MESSAGE_RELEASE] = {"RELEASE", WIRE_SCHEMA(struct message_release, release_fields)},
     [MESSAGE_REVOKE] = {"REVOKE", WIRE_SCHEMA(struct message_cut, cut_fields)},
     [MESSAGE_REVOKED] = {"REVOKED", WIRE_SCHEMA(struct message_cut_done, cut_done_fields)},
     [MESSAGE_FORGET_CREDENTIAL] = {"FORGET_CREDENTIAL",

@@ -81,6 +81,7 @@ enum message_type {
     MESSAGE_GRANT,
     MESSAGE_SENT,
     MESSAGE_OUTCOME,
+    MESSAGE_RELEASE, /* judge -> vault: the settlement is durable, let the answer go */
     MESSAGE_REVOKE,
     MESSAGE_REVOKED,
     MESSAGE_FORGET_CREDENTIAL,
@@ -262,6 +263,13 @@ struct message_answer {
     bool close; /* close the connection afterwards */
 };
 
+/* Exactly one after each GRANTED, when the client's side of it is over.  Before GRANTED, with grant
+ * 0: the client is gone, and the gate has forgotten the request.  None after an ANSWER that came
+ * instead of GRANTED.
+ *
+ * A RESET by the vault before any HEAD is followed by an ANSWER, made by the judge from OUTCOME:
+ * upstream_unreachable, outcome_unknown, upstream_timeout, ...; the gate waits for it, sends it,
+ * then says DONE.  An ANSWER for a request whose head has gone out, or that is over, is dropped. */
 struct message_done {
     uint64_t request;
     uint64_t grant;
@@ -424,6 +432,12 @@ struct message_outcome {
     uint64_t scrubbed;   /* places where the credential was overwritten */
 };
 
+/* Only where has_hold and answer_rule were granted: the vault withholds HEAD and DATA from the gate
+ * until this comes, which is after OUTCOME and its settlement. */
+struct message_release {
+    uint64_t grant;
+};
+
 struct message_forget_credential {
     uint64_t credential;
 };
@@ -510,6 +524,10 @@ struct message_loaded {
 struct message_commit {
     uint64_t batch;
     bool wait; /* somebody waits: commit now.  Else within 50 ms or 512 rows */
+    /* The first after a refusal.  Once the scribe has refused a batch it refuses every later one
+     * too, until a COMMIT with `again`: that batch begins with all rows that were refused, in
+     * their order. */
+    bool again;
 };
 
 struct message_committed {
