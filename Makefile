@@ -19,13 +19,16 @@ MODE := $(MODE_$(BUILD))
 OUT  := out/$(BUILD)
 bin   = $(patsubst %.c,$(OUT)/%,$(1))
 
-PACKAGES := libssl libcrypto libsodium sqlite3 jansson libcares libseccomp libcurl
+PACKAGES := libssl libcrypto libsodium sqlite3 jansson libcares libseccomp libcurl zlib
+# clang 14 takes this one only with a warning that is an error here.
+ZERO := $(shell $(CC) -Werror -ftrivial-auto-var-init=zero -E -x c /dev/null >/dev/null 2>&1 && \
+    echo -ftrivial-auto-var-init=zero)
 FLAGS := -std=c17 -D_GNU_SOURCE -Isrc -I$(OUT)/gen -include base/banned.h -MMD -MP $(MODE) \
     $(shell pkg-config --cflags $(PACKAGES)) \
     -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wstrict-prototypes \
     -Wmissing-prototypes -Wvla -Wcast-qual -Wformat=2 -Wundef -Wwrite-strings \
     -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection \
-    -ftrivial-auto-var-init=zero -ffile-prefix-map=$(CURDIR)=.
+    $(ZERO) -ffile-prefix-map=$(CURDIR)=.
 LIBS  := $(shell pkg-config --libs $(PACKAGES))
 
 all: $(OUT)/keybrake
