@@ -330,6 +330,7 @@ enum fact_kind {
     FACT_INTEGER, /* fits int64_t; `number` has it, `text` its digits */
     FACT_TEXT,    /* also a form value, and a JSON number that is no integer */
     FACT_COUNT,   /* how many, of a selector that counts; in `number` */
+    FACT_NESTED,  /* an object or an array where a value was asked for */
     FACT_KIND_COUNT
 };
 

@@ -20,8 +20,10 @@ enum cost_verdict {
 struct cost {
     int64_t nano; /* the upper bound to set aside */
     int64_t amount_minor;
-    struct str currency; /* lower case; empty: dollars by a price of ours */
-    struct str rate;     /* which price or exchange rate: "fx 2026-11-20 eur", "sms_segment +1" */
+    struct str currency; /* lower case; empty: dollars by a price of ours, or not known yet */
+    /* Which price or exchange rate: "fx 2026-11-20 eur", "fx 2026-11-10 eur, 13 days old",
+     * "sms_segment +1", "flat price"; empty for dollars. */
+    struct str rate;
 };
 
 struct cost_question {
@@ -31,10 +33,11 @@ struct cost_question {
     struct str method, query;
     const struct message_facts *facts; /* NULL: there was no body to read */
     int64_t flat_price;                /* of the key's policy, a request; -1: none named */
-    bool capped;                       /* the key has a cap: an unknown price is refused */
+    bool capped;                       /* some level has a cap: an unknown price is refused */
     const struct pack_rate *prices;    /* the operator's own, before the pack's */
     size_t price_count;
     int64_t now_ms;
+    struct arena *arena; /* the texts of the answer are in it, or in the config */
 };
 
 /* The reading rule that must be applied to the request's body before cost_reserve(); PACK_NONE
@@ -63,7 +66,7 @@ void cost_settle(const struct cost_question *question, const struct cost *reserv
 /* An amount in minor units of a currency as nano-dollars, rounded up, with the margin; dollars
  * have no margin.  Also gives the rate's name. */
 enum cost_verdict cost_convert(const struct config *config, const struct pack *pack, int64_t minor,
-                               struct str currency, int64_t now_ms, int64_t *ret_nano,
-                               struct str *ret_rate, struct err *err);
+                               struct str currency, int64_t now_ms, struct arena *arena,
+                               int64_t *ret_nano, struct str *ret_rate, struct err *err);
 
 #endif

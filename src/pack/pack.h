@@ -122,10 +122,12 @@ struct pack_idempotency {
 /* ---- reading bodies ---- */
 
 enum selector_kind {
-    SELECT_FORM,    /* a form key by its decoded name, brackets as written: amount, a[b] */
-    SELECT_POINTER, /* a JSON pointer (RFC 6901); a `*` step is every element */
-    SELECT_COUNT,   /* how many: 1 for a text, elements for an array; with '*' the sum.  Addresses:
-                     * a text counts its addresses (commas outside quotes) */
+    SELECT_FORM,     /* a form key by its decoded name, brackets as written: amount, a[b] */
+    SELECT_POINTER,  /* a JSON pointer (RFC 6901); a `*` step is every element */
+    SELECT_COUNT,    /* how many: 1 for a text, elements for an array; with '*' the sum.  Addresses:
+                      * a text counts its addresses (commas outside quotes) */
+    SELECT_SEGMENTS, /* how many SMS segments a text is; in GSM-7 if that has all its characters,
+                      * else in UCS-2; 0 when it is not there.  Names as for SELECT_COUNT */
     SELECT_KIND_COUNT
 };
 struct pack_selector {
