@@ -15,7 +15,8 @@ void log_open(const char *process)
     (void)snprintf(process_name, sizeof(process_name), " %s", process);
 }
 
-static void write_line(const char *level, const char *event, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void write_line(const char *level, const char *event,
+                                                             const char *format, va_list args)
 {
     char line[LINE_SIZE];
     int used = snprintf(line, sizeof(line) - 1, "keybrake%s %s %s ", process_name, level, event);

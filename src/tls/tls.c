@@ -155,6 +155,8 @@ static int openssl_error(struct err *err, const char *what)
 
 static int set_common(SSL_CTX *ctx, struct err *err)
 {
+    char groups[] = "X25519:P-256:P-384"; /* OpenSSL's macro takes const away */
+
     SSL_CTX_set_security_level(ctx, 2);
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                  SSL_OP_CLEANSE_PLAINTEXT | SSL_OP_CIPHER_SERVER_PREFERENCE |
@@ -166,7 +168,7 @@ static int set_common(SSL_CTX *ctx, struct err *err)
         SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1 ||
         SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
                                       "TLS_CHACHA20_POLY1305_SHA256") != 1 ||
-        SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") != 1) {
+        SSL_CTX_set1_groups_list(ctx, groups) != 1) {
         return openssl_error(err, "cannot set up TLS");
     }
     return 0;
