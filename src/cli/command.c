@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/command.h"
+
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/str.h"
+
+enum { VALUES_MAX = 512, ARGUMENTS_MAX = 512, PATH_SIZE = 4096 };
+
+struct given {
+    const char *name;
+    const char *value; /* NULL of a flag */
+};
+
+struct invocation {
+    const struct command *command;
+    struct given given[VALUES_MAX];
+    size_t given_count;
+    const char *arguments[ARGUMENTS_MAX];
+    size_t argument_count;
+};
+
+static const struct option common_options[] = {
+    {"data", "DIR", "the data directory", false, false},
+    {"help", NULL, "this text", false, false},
+};
+enum { COMMON_COUNT = sizeof(common_options) / sizeof(common_options[0]) };
+
+int say_refused(const char *format, ...)
+{
+    va_list args;
+
+    (void)fputs("keybrake: ", stderr);
+    va_start(args, format);
+    (void)vfprintf(stderr, format, args);
+    va_end(args);
+    (void)fputc('\n', stderr);
+    return EXIT_REFUSED;
+}
+
+int say_usage(const struct invocation *invocation, const char *format, ...)
+{
+    va_list args;
+
+    (void)fputs("keybrake: ", stderr);
+    va_start(args, format);
+    (void)vfprintf(stderr, format, args);
+    va_end(args);
+    (void)fprintf(stderr, "\nTry: keybrake %s --help\n",
+                  invocation == NULL ? "" : invocation->command->name);
+    return EXIT_USAGE;
+}
+
+/* ---- help ---- */
+
+static void print_option(const struct option *option)
+{
+    char left[64];
+
+    (void)snprintf(left, sizeof(left), "--%s%s%s", option->name,
+                   option->argument == NULL ? "" : " ",
+                   option->argument == NULL ? "" : option->argument);
+    (void)printf("  %-28s %s%s\n", left, option->help,
+                 option->required  ? " (required)"
+                 : option->repeats ? " (may be repeated)"
+                                   : "");
+}
+
+static void print_command_help(const struct command *command)
+{
+    (void)printf("keybrake %s%s%s %s\n\n%s\n\n", command->name,
+                 command->arguments[0] == '\0' ? "" : " ", command->arguments, "[options]",
+                 command->summary);
+    for (size_t i = 0; i < command->option_count; i++) {
+        print_option(&command->options[i]);
+    }
+    for (size_t i = 0; i < COMMON_COUNT; i++) {
+        print_option(&common_options[i]);
+    }
+}
+
+static int print_help(void)
+{
+    (void)printf("keybrake keeps real API keys out of the places where agents run code.\n\n");
+    for (size_t i = 0; i < command_count; i++) {
+        (void)printf("  %-20s %s\n", commands[i].name, commands[i].summary);
+    }
+    (void)printf("\nkeybrake COMMAND --help tells more.  A first run:\n\n"
+                 "  keybrake init                              make the data directory\n"
+                 "  keybrake serve &                           start the broker\n"
+                 "  keybrake credential put stripe --vendor stripe   store the real key\n"
+                 "  keybrake key issue --vendor stripe --cap 50 --allow '/v1/payment_intents'\n");
+    return EXIT_DONE;
+}
+
+/* ---- parsing ---- */
+
+static const struct option *find_option(const struct command *command, struct str name)
+{
+    for (size_t i = 0; i < command->option_count; i++) {
+        if (str_equal(str_from(command->options[i].name), name)) {
+            return &command->options[i];
+        }
+    }
+    for (size_t i = 0; i < COMMON_COUNT; i++) {
+        if (str_equal(str_from(common_options[i].name), name)) {
+            return &common_options[i];
+        }
+    }
+    return NULL;
+}
+
+/* Takes the option at argv[*at], and its value.  0, or what to exit with. */
+static int take_option(struct invocation *invocation, int argc, char **argv, int *at)
+{
+    struct str rest = str_from(argv[*at] + 2);
+    struct str name = str_take_until(&rest, '=');
+    bool has_value = strchr(argv[*at], '=') != NULL;
+    const struct option *option = find_option(invocation->command, name);
+
+    if (option == NULL) {
+        return say_usage(invocation, "there is no option --%.*s", STR_FMT(name));
+    }
+    struct given given = {.name = option->name};
+    if (option->argument == NULL && has_value) {
+        return say_usage(invocation, "--%s takes no value", option->name);
+    }
+    if (option->argument != NULL) {
+        if (!has_value && *at + 1 >= argc) {
+            return say_usage(invocation, "--%s needs a value: %s", option->name, option->argument);
+        }
+        given.value = has_value ? strchr(argv[*at], '=') + 1 : argv[++*at];
+    }
+    if (!option->repeats && option_given(invocation, option->name)) {
+        return say_usage(invocation, "--%s is given twice", option->name);
+    }
+    if (invocation->given_count == VALUES_MAX) {
+        return say_usage(invocation, "more than %d options", VALUES_MAX);
+    }
+    invocation->given[invocation->given_count++] = given;
+    return 0;
+}
+
+static int parse(struct invocation *invocation, int argc, char **argv)
+{
+    bool options_ended = false;
+
+    for (int at = 0; at < argc; at++) {
+        if (!options_ended && strcmp(argv[at], "--") == 0) {
+            options_ended = true;
+        } else if (!options_ended && strncmp(argv[at], "--", 2) == 0) {
+            int rc = take_option(invocation, argc, argv, &at);
+            if (rc != 0) {
+                return rc;
+            }
+        } else if (invocation->argument_count == ARGUMENTS_MAX) {
+            return say_usage(invocation, "more than %d arguments", ARGUMENTS_MAX);
+        } else {
+            invocation->arguments[invocation->argument_count++] = argv[at];
+        }
+    }
+    return 0;
+}
+
+/* How many arguments the row allows: words, those in brackets being optional, "..." many. */
+static void argument_range(const char *arguments, size_t *ret_min, size_t *ret_max)
+{
+    struct str rest = str_from(arguments);
+
+    *ret_min = *ret_max = 0;
+    while (rest.len > 0) {
+        struct str word = str_take_until(&rest, ' ');
+        if (str_ends(word, STR("...")) || str_ends(word, STR("...]"))) {
+            *ret_max = ARGUMENTS_MAX;
+        } else {
+            *ret_max += 1;
+        }
+        if (!str_starts(word, STR("["))) {
+            *ret_min += 1;
+        }
+    }
+}
+
+static int check_whole(const struct invocation *invocation)
+{
+    const struct command *command = invocation->command;
+    size_t least;
+    size_t most;
+
+    argument_range(command->arguments, &least, &most);
+    if (invocation->argument_count < least) {
+        return say_usage(invocation, "%s needs %s", command->name, command->arguments);
+    }
+    if (invocation->argument_count > most) {
+        return say_usage(invocation, "'%s' is one argument too many", invocation->arguments[most]);
+    }
+    for (size_t i = 0; i < command->option_count; i++) {
+        const struct option *option = &command->options[i];
+        if (option->required && !option_given(invocation, option->name)) {
+            return say_usage(invocation, "%s needs --%s %s: %s", command->name, option->name,
+                             option->argument, option->help);
+        }
+    }
+    return 0;
+}
+
+/* The command whose words begin the line; *ret_words says how many. */
+static const struct command *find_command(int argc, char **argv, int *ret_words)
+{
+    for (size_t i = 0; i < command_count; i++) {
+        struct str second = str_from(commands[i].name);
+        struct str first = str_take_until(&second, ' ');
+        if (argc >= 1 && str_equal(first, str_from(argv[0])) && second.len == 0) {
+            *ret_words = 1;
+            return &commands[i];
+        }
+        if (argc >= 2 && str_equal(first, str_from(argv[0])) &&
+            str_equal(second, str_from(argv[1]))) {
+            *ret_words = 2;
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+/* "keybrake key" and "keybrake key --help" list what begins with that word. */
+static bool print_group(const char *word)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < command_count; i++) {
+        struct str rest = str_from(commands[i].name);
+        struct str first = str_take_until(&rest, ' ');
+        if (rest.len > 0 && str_equal(first, str_from(word))) {
+            (void)printf("  keybrake %s %s\n      %s\n", commands[i].name, commands[i].arguments,
+                         commands[i].summary);
+            any = true;
+        }
+    }
+    return any;
+}
+
+int command_main(int argc, char **argv)
+{
+    struct invocation invocation = {0};
+    int words = 0;
+
+    if (argc < 2) {
+        (void)print_help();
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+        strcmp(argv[1], "-h") == 0) {
+        return print_help();
+    }
+    invocation.command = find_command(argc - 1, argv + 1, &words);
+    if (invocation.command == NULL) {
+        if (print_group(argv[1])) {
+            return argc > 2 && strcmp(argv[2], "--help") == 0 ? EXIT_DONE : EXIT_USAGE;
+        }
+        (void)fprintf(stderr, "keybrake: there is no command '%s'\nTry: keybrake help\n", argv[1]);
+        return EXIT_USAGE;
+    }
+    int rc = parse(&invocation, argc - 1 - words, argv + 1 + words);
+    if (rc != 0) {
+        return rc;
+    }
+    if (option_given(&invocation, "help")) {
+        print_command_help(invocation.command);
+        return EXIT_DONE;
+    }
+    rc = check_whole(&invocation);
+    return rc != 0 ? rc : invocation.command->run(&invocation);
+}
+
+/* ---- what a command asks ---- */
+
+size_t option_count(const struct invocation *invocation, const char *name)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < invocation->given_count; i++) {
+        count += strcmp(invocation->given[i].name, name) == 0;
+    }
+    return count;
+}
+
+bool option_given(const struct invocation *invocation, const char *name)
+{
+    return option_count(invocation, name) > 0;
+}
+
+const char *option_nth(const struct invocation *invocation, const char *name, size_t nth)
+{
+    for (size_t i = 0; i < invocation->given_count; i++) {
+        if (strcmp(invocation->given[i].name, name) == 0 && nth-- == 0) {
+            return invocation->given[i].value;
+        }
+    }
+    return NULL;
+}
+
+const char *option_value(const struct invocation *invocation, const char *name)
+{
+    return option_nth(invocation, name, 0);
+}
+
+size_t argument_count(const struct invocation *invocation)
+{
+    return invocation->argument_count;
+}
+
+const char *argument_nth(const struct invocation *invocation, size_t nth)
+{
+    return nth < invocation->argument_count ? invocation->arguments[nth] : NULL;
+}
+
+const char *data_directory(const struct invocation *invocation)
+{
+    static char path[PATH_SIZE];
+    const char *given = option_value(invocation, "data");
+
+    if (given == NULL) {
+        given = getenv("KEYBRAKE_DATA");
+    }
+    if (given != NULL && given[0] != '\0') {
+        return given;
+    }
+    if (geteuid() == 0) {
+        return "/var/lib/keybrake";
+    }
+    const char *home = getenv("HOME");
+    if (home == NULL || home[0] == '\0') {
+        const struct passwd *user = getpwuid(getuid());
+        home = user == NULL ? "/" : user->pw_dir;
+    }
+    (void)snprintf(path, sizeof(path), "%s/.local/state/keybrake", home);
+    return path;
+}
