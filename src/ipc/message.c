@@ -65,6 +65,7 @@ static const struct wire_field admit_fields[] = {
     WIRE_BOOL(struct message_admit, expect_continue),
     WIRE_ARRAY(struct message_admit, presented, presented_count, LIMIT_FIELDS, &presented_schema),
     WIRE_ARRAY(struct message_admit, headers, header_count, LIMIT_FIELDS, &message_header_schema)};
+const struct wire_schema message_admit_schema = WIRE_SCHEMA(struct message_admit, admit_fields);
 static const struct wire_field read_body_fields[] = {
     WIRE_U64(struct message_read_body, request), WIRE_U64(struct message_read_body, generation),
     WIRE_U32(struct message_read_body, rule), WIRE_U64(struct message_read_body, bytes_max)};
@@ -116,6 +117,7 @@ static const struct wire_field facts_fields[] = {
     WIRE_ENUM(struct message_facts, state, FACTS_STATE_COUNT),
     WIRE_STR(struct message_facts, problem, TEXT_MAX),
     WIRE_ARRAY(struct message_facts, facts, fact_count, FACTS_MAX, &fact_schema)};
+const struct wire_schema message_facts_schema = WIRE_SCHEMA(struct message_facts, facts_fields);
 static const struct wire_field grant_fields[] = {
     WIRE_U64(struct message_grant, grant),
     WIRE_U64(struct message_grant, gate_incarnation),

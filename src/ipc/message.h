@@ -142,6 +142,7 @@ struct message_header {
     struct str value;
 };
 extern const struct wire_schema message_header_schema;
+extern const struct wire_schema message_admit_schema, message_facts_schema; /* inside calls */
 
 /* ---- parent and children ---- */
 

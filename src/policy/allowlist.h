@@ -18,11 +18,7 @@
 #include "base/err.h"
 #include "pack/match.h"
 
-        enum entry_kind {
-            ENTRY_PATH,
-            ENTRY_OPERATION,
-            ENTRY_OPERATION_PREFIX
-        };
+enum entry_kind { ENTRY_PATH, ENTRY_OPERATION, ENTRY_OPERATION_PREFIX };
 
 struct entry {
     enum entry_kind kind;
@@ -33,6 +29,10 @@ struct entry {
 
 /* -1 with the reason; `pack` may be NULL, then operation names are not looked up. */
 int entry_parse(struct str text, const struct pack *pack, struct entry *ret, struct err *err);
+
+/* True when everything that `narrow` grants, `wide` grants too; false also when that cannot be
+ * told.  For issuers' bounds and for narrowing. */
+bool entry_covers(const struct pack *pack, const struct entry *wide, const struct entry *narrow);
 
 struct request_facts {
     struct str method, path;

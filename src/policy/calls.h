@@ -3,9 +3,10 @@
  * calls: what control asks of the judge, by verb (ipc/message.h, struct message_call.body).
  *
  *     CALL_KEY_ISSUE        struct policy, by policy_schema; expires_at_ms is absolute
- *     CALL_KEY_PATCH        struct call_patch
+ *     CALL_KEY_PATCH        struct call_patch; the judge applies it with policy_patched()
  *     CALL_KEY_LIST         struct call_key_filter
  *     CALL_CREDENTIAL_PUT   struct call_credential
+ *     CALL_CREDENTIAL_REMOVE  the same, with only `force` filled
  *     CALL_TENANT_PUT       struct call_tenant
  *     CALL_STOP_ADD         struct call_stop
  *     CALL_OPERATOR_ADD     struct call_operator
@@ -13,6 +14,14 @@
  *     CALL_EXPLAIN          struct message_admit (request and door filled; presented empty)
  *     CALL_EXPLAIN_FACTS    struct call_explain_facts
  *     the others            nothing
+ *
+ * The id of the key, credential, tenant, stop or operator is message_call.id.  CALL_AUTHORISE has
+ * the name of what is to be read there ("audit", "spend", "vendors").  A vault key's token as
+ * bearer may say "self" for its own key's id.
+ *
+ * Replies: `version` is the policy version of a key, the version of a credential.  When the judge
+ * needs the body's facts for an explanation, its reply has the code "read_body" and the number of
+ * the reading rule as `version`; control then asks again with CALL_EXPLAIN_FACTS.
  */
 #ifndef POLICY_CALLS_H
 #define POLICY_CALLS_H
@@ -21,7 +30,7 @@
 
 /* RFC 7396: only what was named changes. */
 struct call_patch {
-    bool daily_cap, total_cap, entries, expires, limits, params, mode; /* named? */
+    uint64_t named;       /* bits POLICY_FIELD(FIELD_...) */
     struct policy policy; /* the new values of what was named */
 };
 
@@ -31,14 +40,14 @@ struct call_key_filter {
 
 struct call_credential {
     struct str name, vendor;
-    uint64_t version; /* what is sealed in; must be the present one + 1, else 409 */
+    uint64_t version;  /* what is sealed in; must be the present one + 1, else 409 */
     struct str sealed; /* to the vault's public key, by control */
     struct str upstream;
     bool live_mode, allow_private;
     struct str public_fields; /* JSON object */
     struct str secret_hint;
-    struct str
-        account_mark; /* what says that it is the same account: the public fields that name it */
+    /* What says that it is the same account: the public fields that name it. */
+    struct str account_mark;
     bool new_account;
     bool force; /* CALL_CREDENTIAL_REMOVE */
 };
@@ -51,10 +60,21 @@ struct call_stop {
     struct str kind, value, reason;
 };
 
+/* What an issuer may issue at most (policy/bounds.h).  An empty list is no bound. */
+struct call_bounds {
+    struct str *vendors;
+    size_t vendor_count;
+    struct str *entries; /* allowlist entries; each of a key must be covered by one of them */
+    size_t entry_count;
+    int64_t daily_cap, total_cap; /* MONEY_NONE: no bound */
+    uint64_t ttl_max_ms;          /* 0: no bound */
+    struct str label_prefix, tenant;
+};
+
 struct call_operator {
     struct str name;
     enum operator_role role;
-    struct str bounds; /* JSON; issuer only */
+    struct str bounds; /* struct call_bounds on the wire; issuer only; empty: no bounds */
 };
 
 struct call_explain_facts {
@@ -63,7 +83,8 @@ struct call_explain_facts {
 };
 
 extern const struct wire_schema call_patch_schema, call_key_filter_schema, call_credential_schema,
-    call_tenant_schema, call_stop_schema, call_operator_schema, call_explain_facts_schema;
+    call_tenant_schema, call_stop_schema, call_bounds_schema, call_operator_schema,
+    call_explain_facts_schema;
 
 /* What is sealed for the vault: the only place where a real key is in the clear.  Encoded by
  * control into wiped memory, sealed with crypto_box_seal, decoded by the vault. */

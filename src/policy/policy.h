@@ -61,4 +61,39 @@ int policy_check(const struct policy *policy, const struct config *config, int64
 /* A deep copy. */
 struct policy *policy_copy(struct arena *arena, const struct policy *policy);
 
+/* What may change while a key lives: bits of call_patch.named. */
+enum policy_field {
+    FIELD_DAILY_CAP,
+    FIELD_TOTAL_CAP,
+    FIELD_ENTRIES,
+    FIELD_EXPIRES,
+    FIELD_MODE,
+    FIELD_REQUESTS_PER_MINUTE,
+    FIELD_REQUESTS_PER_DAY,
+    FIELD_CONCURRENCY,
+    FIELD_SOURCES,
+    FIELD_FLAT_PRICE,
+    FIELD_MAX_AMOUNT,
+    FIELD_CURRENCIES,
+    FIELD_TO_PREFIXES,
+    FIELD_FROM_DOMAINS,
+    FIELD_MODELS,
+    FIELD_ACCOUNTS,
+    FIELD_CUSTOMERS,
+    FIELD_OWN_OBJECTS_ONLY,
+    FIELD_REDACT_CLIENT_SECRET,
+    FIELD_COUNT
+};
+#define POLICY_FIELD(f) (UINT64_C(1) << (f))
+
+/* A deep copy of `policy` with the fields in `named` taken from `change`. */
+struct policy *policy_patched(struct arena *arena, const struct policy *policy,
+                              const struct policy *change, uint64_t named);
+
+/* True when `next` allows nothing that `old` did not: caps, expiry, entries, limits, parameters
+ * and mode are each the same or narrower.  The fields that never change are not looked at.  When
+ * it does not hold, *ret_field names the first that is wider. */
+bool policy_is_narrower(const struct policy *next, const struct policy *old,
+                        const struct pack *pack, const char **ret_field);
+
 #endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/policy_json.h"
+
+#include <assert.h>
+
+#include "base/clock.h"
+#include "policy/usd.h"
+
+const char *policy_mode_name(enum policy_mode mode)
+{
+    return mode == MODE_OBSERVE ? "observe" : "enforce";
+}
+
+const char *token_style_name(enum token_style style)
+{
+    static const char *const names[TOKEN_STYLE_COUNT] = {
+        [TOKEN_VK] = "vk", [TOKEN_SK] = "sk", [TOKEN_RK] = "rk"};
+
+    assert(style < TOKEN_STYLE_COUNT);
+    return names[style];
+}
+
+void json_time(struct json_out *out, int64_t wall_ms)
+{
+    if (wall_ms == 0) {
+        json_null(out);
+        return;
+    }
+    struct clock_text text = clock_rfc3339(wall_ms);
+    json_text(out, str_from(text.text));
+}
+
+static void write_text(struct json_out *out, const char *name, struct str value)
+{
+    json_name(out, name);
+    json_text_or_null(out, value);
+}
+
+static void write_usd(struct json_out *out, const char *name, int64_t nano)
+{
+    json_name(out, name);
+    json_usd(out, nano);
+}
+
+/* Zero is "no limit". */
+static void write_limit(struct json_out *out, const char *name, uint64_t value)
+{
+    json_name(out, name);
+    if (value == 0) {
+        json_null(out);
+    } else {
+        json_u64(out, value);
+    }
+}
+
+static void write_list(struct json_out *out, const char *name, const struct str *list, size_t count)
+{
+    json_name(out, name);
+    json_open(out, '[');
+    for (size_t i = 0; i < count; i++) {
+        json_text(out, list[i]);
+    }
+    json_close(out, ']');
+}
+
+static void write_limits(struct json_out *out, const struct policy *policy)
+{
+    json_name(out, "limits");
+    json_open(out, '{');
+    write_limit(out, "requests_per_minute", policy->requests_per_minute);
+    write_limit(out, "requests_per_day", policy->requests_per_day);
+    write_limit(out, "concurrency", policy->concurrency);
+    write_list(out, "sources", policy->sources, policy->source_count);
+    json_close(out, '}');
+}
+
+static void write_params(struct json_out *out, const struct policy *policy)
+{
+    json_name(out, "params");
+    json_open(out, '{');
+    write_usd(out, "max_amount_usd", policy->max_amount);
+    write_usd(out, "flat_price_usd", policy->flat_price);
+    write_list(out, "currencies", policy->currencies, policy->currency_count);
+    write_list(out, "to_prefixes", policy->to_prefixes, policy->to_prefix_count);
+    write_list(out, "from_domains", policy->from_domains, policy->from_domain_count);
+    write_list(out, "models", policy->models, policy->model_count);
+    write_list(out, "accounts", policy->accounts, policy->account_count);
+    write_list(out, "customers", policy->customers, policy->customer_count);
+    json_name(out, "own_objects_only");
+    json_bool(out, policy->own_objects_only);
+    json_name(out, "client_secret");
+    json_text(out, policy->redact_client_secret ? STR("redact") : STR("pass"));
+    json_close(out, '}');
+}
+
+static void write_common(struct json_out *out, const struct policy *policy)
+{
+    write_usd(out, "daily_usd_cap", policy->daily_cap);
+    write_usd(out, "total_usd_cap", policy->total_cap);
+    write_list(out, "allowed_endpoints", policy->entries, policy->entry_count);
+    json_name(out, "expires_at");
+    json_time(out, policy->expires_at_ms);
+    write_limits(out, policy);
+    write_params(out, policy);
+    json_name(out, "mode");
+    json_text(out, str_from(policy_mode_name(policy->mode)));
+}
+
+void policy_json_members(struct json_out *out, const struct policy *policy)
+{
+    write_text(out, "label", policy->label);
+    write_text(out, "vendor", policy->vendor);
+    write_text(out, "credential", policy->credential);
+    write_text(out, "tenant", policy->tenant);
+    write_text(out, "run_id", policy->run_id);
+    write_text(out, "parent", policy->parent);
+    write_text(out, "idempotency_scope", policy->idempotency_scope);
+    write_common(out, policy);
+    json_name(out, "token_style");
+    json_text(out, str_from(token_style_name(policy->token_style)));
+}
+
+void policy_json_members_for_self(struct json_out *out, const struct policy *policy)
+{
+    write_text(out, "label", policy->label);
+    write_text(out, "vendor", policy->vendor);
+    write_text(out, "run_id", policy->run_id);
+    write_common(out, policy);
+    json_name(out, "limited_by");
+    json_open(out, '[');
+    if (policy->parent.len > 0) {
+        json_text(out, STR("parent"));
+    }
+    if (policy->tenant.len > 0) {
+        json_text(out, STR("tenant"));
+    }
+    json_close(out, ']');
+}
