@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ledger/window.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/integer.h"
+#include "base/mem.h"
+
+struct digest window_owner(enum budget_level level, struct str name)
+{
+    char kind = (char)level;
+    struct str parts[] = {str_of(&kind, 1), name};
+
+    return digest_of_parts(parts, 2);
+}
+
+void windows_init(struct windows *windows)
+{
+    windows->table = TABLE_OF(struct window, key);
+}
+
+void windows_clear(struct windows *windows)
+{
+    size_t at = 0;
+    struct window *window;
+
+    while ((window = table_next(&windows->table, &at)) != NULL) {
+        free(window);
+    }
+    table_clear(&windows->table);
+}
+
+static struct window *find(const struct windows *windows, const struct digest *owner, int64_t day)
+{
+    struct window_key key;
+
+    memset(&key, 0, sizeof(key));
+    key.owner = *owner;
+    key.day = day;
+    return table_find(&windows->table, &key);
+}
+
+const struct window *windows_find(const struct windows *windows, const struct digest *owner,
+                                  int64_t day)
+{
+    return find(windows, owner, day);
+}
+
+static struct window *find_or_add(struct windows *windows, const struct digest *owner, int64_t day,
+                                  enum budget_level level)
+{
+    struct window *window = find(windows, owner, day);
+
+    if (window == NULL) {
+        window = mem_zeroed(sizeof(*window));
+        window->key.owner = *owner;
+        window->key.day = day;
+        window->level = level;
+        table_add(&windows->table, window);
+    }
+    return window;
+}
+
+static bool fits(const struct window *window, int64_t cap, int64_t asked)
+{
+    int64_t sum = 0;
+
+    if (window != NULL && (window->overrun || !int_add(window->posted, window->held, &sum))) {
+        return false;
+    }
+    /* Without a cap the sum must still fit the type. */
+    return asked >= 0 && int_add(sum, asked, &sum) && (cap == MONEY_NONE || sum <= cap);
+}
+
+size_t windows_fits(const struct windows *windows, const struct level *levels, size_t count,
+                    int64_t asked)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!fits(find(windows, &levels[i].owner, levels[i].day), levels[i].cap, asked)) {
+            return i;
+        }
+    }
+    return count;
+}
+
+size_t windows_reserve(struct windows *windows, const struct level *levels, size_t count,
+                       int64_t asked)
+{
+    size_t refused = windows_fits(windows, levels, count, asked);
+
+    if (refused < count) {
+        return refused;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct window *window =
+            find_or_add(windows, &levels[i].owner, levels[i].day, levels[i].level);
+        window->held += asked;
+        assert(levels[i].cap == MONEY_NONE || window->posted + window->held <= levels[i].cap);
+    }
+    return count;
+}
+
+static void add(int64_t *sum, int64_t delta)
+{
+    if (!int_add(*sum, delta, sum)) {
+        *sum = INT64_MAX;
+    }
+}
+
+void windows_move(struct windows *windows, const struct level *levels, size_t count, int64_t posted,
+                  int64_t held)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct window *window =
+            find_or_add(windows, &levels[i].owner, levels[i].day, levels[i].level);
+        add(&window->posted, posted);
+        add(&window->held, held);
+        assert(window->posted >= 0 && window->held >= 0);
+    }
+}
+
+void windows_set_overrun(struct windows *windows, const struct level *levels, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        find_or_add(windows, &levels[i].owner, levels[i].day, levels[i].level)->overrun = true;
+    }
+}
+
+void windows_load(struct windows *windows, const struct message_row_window *row)
+{
+    struct digest owner = window_owner(row->level, row->owner);
+    struct window *window = find_or_add(windows, &owner, row->day, row->level);
+
+    window->posted = row->posted;
+    window->held = row->held;
+}
+
+static void forget(struct windows *windows, struct window *window)
+{
+    (void)table_remove(&windows->table, &window->key);
+    free(window);
+}
+
+void windows_forget(struct windows *windows, int64_t day)
+{
+    size_t count = 0;
+    size_t at = 0;
+    struct window *window;
+    struct window **old = mem_array(windows->table.count + 1, sizeof(struct window *));
+
+    while ((window = table_next(&windows->table, &at)) != NULL) {
+        if (window->key.day != WINDOW_LIFE && window->key.day < day && window->held == 0) {
+            old[count++] = window;
+        }
+    }
+    while (count > 0) {
+        forget(windows, old[--count]);
+    }
+    free(old);
+}
+
+void windows_forget_owner(struct windows *windows, const struct digest *owner, int64_t day)
+{
+    int64_t days[] = {day, WINDOW_LIFE};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct window *window = find(windows, owner, days[i]);
+        if (window != NULL && window->held == 0) {
+            forget(windows, window);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * window: budgets.  A window is one owner's money on one UTC day, or for its whole life.
+ *
+ * A request is charged to several levels (its key, that key's ancestors, the tenant; each by day
+ * and for life) together or not at all.  At each admission, on every level:
+ *
+ *     posted + held + asked <= cap
+ *
+ * A settlement goes to the window stored in the hold, never to "today".
+ */
+#ifndef LEDGER_WINDOW_H
+#define LEDGER_WINDOW_H
+
+#include "base/digest.h"
+#include "base/table.h"
+#include "ipc/message.h"
+#include "policy/policy.h"
+
+#define WINDOW_LIFE INT64_C(-1) /* instead of a day */
+
+/* A key, its three ancestors and the tenant, each with a day and a life. */
+enum { WINDOW_LEVELS_MAX = 10 };
+
+struct window_key {
+    struct digest owner; /* window_owner() */
+    int64_t day;
+};
+
+struct window {
+    struct window_key key;
+    enum budget_level level;
+    int64_t posted, held;
+    bool overrun; /* a settlement went above its hold: nothing more is admitted */
+};
+
+struct windows {
+    struct table table;
+};
+
+/* One budget that a request counts against. */
+struct level {
+    struct digest owner;
+    enum budget_level level;
+    struct str name; /* key id or tenant, for rows and people; borrowed */
+    int64_t day;     /* or WINDOW_LIFE */
+    int64_t cap;     /* MONEY_NONE: none */
+};
+
+struct digest window_owner(enum budget_level level, struct str name);
+
+void windows_init(struct windows *windows);
+void windows_clear(struct windows *windows);
+
+const struct window *windows_find(const struct windows *windows, const struct digest *owner,
+                                  int64_t day); /* NULL: nothing was ever charged to it */
+
+/* Sets `asked` aside on all levels and returns `count`; or changes nothing and returns the index
+ * of the first level where it does not fit. */
+size_t windows_reserve(struct windows *windows, const struct level *levels, size_t count,
+                       int64_t asked);
+
+/* Would windows_reserve() do it?  The same answer, and nothing changes. */
+size_t windows_fits(const struct windows *windows, const struct level *levels, size_t count,
+                    int64_t asked);
+
+/* A hold's money moved: the deltas go to every level; none becomes negative (asserted).  A sum
+ * that would not fit stays at the highest there is, where nothing is admitted any more: what a
+ * vendor says it charged must not end this process. */
+void windows_move(struct windows *windows, const struct level *levels, size_t count, int64_t posted,
+                  int64_t held);
+void windows_set_overrun(struct windows *windows, const struct level *levels, size_t count);
+
+/* As stored. */
+void windows_load(struct windows *windows, const struct message_row_window *row);
+
+/* Forgets days before `day` on which nothing is held any more. */
+void windows_forget(struct windows *windows, int64_t day);
+
+/* Forgets an owner's windows on `day` and for life, when nothing is held in them. */
+void windows_forget_owner(struct windows *windows, const struct digest *owner, int64_t day);
+
+#endif
