@@ -3,8 +3,9 @@
  * child: what every process but the parent does at birth.
  *
  * The parent starts it by fexecve of our own binary with argv { "keybrake-ROLE", INDEX,
- * INCARNATION, DATA_DIR, USER }, the channel to the parent on descriptor 3, stderr on 2, all else
- * closed, and an empty environment.  main() sees argv[0] and calls the role's ROLE_main(argc,
+ * INCARNATION, DATA_DIR, USER, ... }, the channel to the parent on descriptor 3, stderr on 2,
+ * /dev/null on 0 and 1, all else closed, and an empty environment.  Only the one-shot roles have
+ * more arguments.  main() sees argv[0] and calls the role's ROLE_main(argc,
  * argv), which reads:
  *
  *     child_init(&child, argc, argv)     loop, log name, digest_setup, signals ignored
@@ -37,7 +38,14 @@ struct child {
     void *ctx;
 };
 
-/* Any of them may be NULL: then such a message is a fault of the parent, and we exit. */
+enum {
+    /* Exit status of a child that says: starting me again does not help (refused confinement, a
+     * broken store).  The parent then ends the whole server. */
+    CHILD_EXIT_FATAL = 70,
+};
+
+/* Any of them may be NULL: then such a message is a fault of the parent, and we exit; but without
+ * `drain` there is nothing to finish, and DRAINED is said at once. */
 struct child_events {
     /* A channel to a peer; the process owns `fd` from here and makes a channel of it.  When a peer
      * was reborn, this is its second one: the old channel is drained to its end. */

@@ -27,19 +27,34 @@ struct confine_path {
 struct confine {
     const int *syscalls; /* allowed, whatever their arguments (SYS_...) */
     size_t syscall_count;
-    /* Allowed only as a small safe form: sendto without an address and without MSG_FASTOPEN,
-     * socket only AF_UNIX/AF_INET/AF_INET6 stream and AF_INET/6 datagram, mmap and mprotect without
-     * PROT_EXEC, prctl only PR_SET_NAME, ioctl FIONREAD, fcntl F_GETFL/F_SETFL/F_*FD/locks, ... */
-    bool send, socket, map, file_lock;
+    /*
+     * Every process may anyway: read and write what is open (recvfrom, recvmsg; sendto without an
+     * address and without MSG_FASTOPEN), wait (epoll, poll, sleep), ask for time, random bytes and
+     * its own ids, use private memory that is not executable, fstat, lseek, close, shutdown,
+     * fcntl F_GETFL/F_SETFL/F_GETFD/F_SETFD/F_GET_SEALS, ioctl FIONREAD/FIONBIO, prctl
+     * PR_SET_NAME, and end.  Beyond that, in a safe form only:
+     */
+    bool send;      /* sendmsg without MSG_FASTOPEN */
+    bool socket;    /* socket: AF_UNIX, AF_INET, AF_INET6 stream; AF_INET, AF_INET6 datagram */
+    bool map;       /* mmap shared, still not executable; mprotect to not executable */
+    bool file_lock; /* fcntl F_SETLK, F_SETLKW, F_GETLK and their F_OFD forms */
     const struct confine_path *paths; /* Landlock: nothing else of the file system */
     size_t path_count;
     bool empty_network; /* own empty network namespace, when we are root */
     unsigned files_max; /* RLIMIT_NOFILE; 0: leave */
+    /* Secret memory: memfd_secret, memfd_create, ftruncate, mlock, shared maps, and room for it. */
     bool may_lock_memory;
 };
 
-/* As root, also becomes `user` (a name; NULL: stay) with no groups and no capabilities. */
+/*
+ * As root, also becomes `user` with no groups and no capabilities: a name, or a number for an id
+ * that needs no entry anywhere; NULL: stays root, but without capabilities.  Paths are opened
+ * before that, so the user need not be able to walk to them.
+ */
 int confine_apply(const struct confine *confine, const char *user, struct err *err);
+
+/* Whether confine_apply could become this user. */
+bool confine_user_exists(const char *user);
 
 /* What this kernel can do, for doctor and the log. */
 struct confine_support {

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/roles.h"
+
+#include <stddef.h>
+
+#include "base/str.h"
+
+static const struct {
+    const char *name;
+    role_main *main;
+} roles[] = {
+    {NULL, NULL},
+};
+
+role_main *role_find(const char *argv0)
+{
+    struct str name = str_from(argv0);
+
+    if (!str_starts(name, STR("keybrake-"))) {
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+        if (roles[i].name != NULL &&
+            str_equal(str_from(roles[i].name), str_slice(name, 9, name.len))) {
+            return roles[i].main;
+        }
+    }
+    return NULL;
+}
