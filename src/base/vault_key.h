@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vault_key: the vault's key pairs, as they lie in secret memory.
+ *
+ * The unlock process fills one at the start of a memory from secret_fd_new(sizeof(struct
+ * vault_key)); the parent passes the descriptor on and never maps it; a vault maps it with
+ * secret_map_fd(&secret, fd, sizeof(struct vault_key), &err).
+ */
+#ifndef BASE_VAULT_KEY_H
+#define BASE_VAULT_KEY_H
+
+#include <stdint.h>
+
+enum { VAULT_KEY_VERSION = 1 };
+
+struct vault_key {
+    uint32_t version; /* of this layout */
+    uint32_t reserved;
+    unsigned char box_public[32]; /* X25519: crypto_box_seal and crypto_box_seal_open */
+    unsigned char box_secret[32];
+    unsigned char sign_public[32]; /* Ed25519: the heads of the audit chain */
+    unsigned char sign_secret[64]; /* as libsodium has it: seed and public key */
+};
+
+#endif
