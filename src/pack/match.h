@@ -24,8 +24,11 @@ struct match {
     size_t param_count;
 };
 
-/* Made by config_finish(). */
+/* Made by config_finish(); NULL when a path of the pack is not valid. */
 const struct match_index *match_index_new(const struct pack *pack, struct arena *arena);
+
+/* "/v1/{id}/x", "/v1/{Sid}.json", "/v1/{rest...}": begins with '/', no empty segment. */
+bool match_pattern_is_valid(struct str path);
 
 /*
  * True when the path is in the catalogue for this method (HEAD as GET).

@@ -17,6 +17,26 @@
 
 #define PACK_NONE UINT32_MAX
 
+/* How much a configuration may hold; the loader tells the place of what is above. */
+enum {
+    PACK_NAME_MAX = 96,
+    PACK_HOST_MAX = 253,
+    PACK_TEXT_MAX = 512,
+    PACK_BODY_MAX = 8192,
+    PACK_LIST_MAX = 64,
+    PACK_OPERATIONS_MAX = 4096,
+    PACK_MATCHES_MAX = 8192,
+    PACK_COSTS_MAX = 256,
+    PACK_RATES_MAX = 1024,
+    PACK_EXPONENTS_MAX = 256,
+    PACK_SELECTORS_MAX = 64,
+    CONFIG_PACKS_MAX = 64,
+    CONFIG_READS_MAX = 2048,
+    CONFIG_FX_MAX = 256,
+    CONFIG_LISTENERS_MAX = 32,
+    CONFIG_BYTES_MAX = 32 * 1024 * 1024,
+};
+
 enum operation_class {
     CLASS_READ,
     CLASS_WRITE,
@@ -339,12 +359,6 @@ struct config {
 };
 
 extern const struct wire_schema config_schema;
-
-enum {
-    CONFIG_PACKS_MAX = 64,
-    CONFIG_READS_MAX = 2048,
-    CONFIG_BYTES_MAX = 32 * 1024 * 1024,
-};
 
 /* Maps a sealed memfd and decodes it; closes `fd`.  NULL with the reason. */
 struct config *config_open(int fd, uint64_t generation, struct err *err);

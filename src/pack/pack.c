@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pack/pack.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "pack/match.h"
+
+enum { FOLDED_MAX = 64 };
+
+const char *operation_class_name(enum operation_class class)
+{
+    static const char *const names[CLASS_COUNT] = {
+        [CLASS_READ] = "read",
+        [CLASS_WRITE] = "write",
+        [CLASS_PAY] = "pay",
+        [CLASS_MONEY_IN] = "money_in",
+        [CLASS_MONEY_OUT] = "money_out",
+        [CLASS_UNBOUNDED] = "unbounded",
+        [CLASS_MINT] = "mint",
+        [CLASS_ADMIN] = "admin",
+    };
+
+    return class < CLASS_COUNT ? names[class] : "?";
+}
+
+bool operation_class_is_guarded(enum operation_class class)
+{
+    return class == CLASS_UNBOUNDED || class == CLASS_MINT || class == CLASS_ADMIN;
+}
+
+/* ---- indices: no number in a configuration leads outside its arrays ---- */
+
+static bool index_ok(uint32_t index, size_t count)
+{
+    return index == PACK_NONE || index < count;
+}
+
+static bool amount_ok(const struct pack_amount *amount, size_t selectors)
+{
+    bool ok = index_ok(amount->minor, selectors) && index_ok(amount->currency, selectors) &&
+              index_ok(amount->rate_by, selectors);
+
+    for (size_t i = 0; i < sizeof(amount->times) / sizeof(amount->times[0]); i++) {
+        ok = ok && index_ok(amount->times[i], selectors);
+    }
+    return ok && (amount->kind != AMOUNT_MINOR ||
+                  (amount->minor != PACK_NONE && amount->currency != PACK_NONE));
+}
+
+static bool conditions_ok(const struct pack_condition *conditions, size_t count, size_t selectors)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool about_status = conditions[i].kind == CONDITION_STATUS;
+        if (about_status ? conditions[i].selector != PACK_NONE
+                         : conditions[i].selector >= selectors) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static size_t selectors_of(const struct config *config, uint32_t read)
+{
+    return read == PACK_NONE ? 0 : config->reads[read].selector_count;
+}
+
+static bool cost_ok(const struct config *config, const struct pack_cost *cost)
+{
+    if (!index_ok(cost->request_read, config->read_count) ||
+        !index_ok(cost->answer_read, config->read_count)) {
+        return false;
+    }
+    size_t asked = selectors_of(config, cost->request_read);
+    size_t answered = selectors_of(config, cost->answer_read);
+    bool ok = amount_ok(&cost->reserve, asked) &&
+              conditions_ok(cost->free_if, cost->free_if_count, asked) &&
+              index_ok(cost->object, answered);
+
+    for (size_t i = 0; i < cost->settle_count; i++) {
+        const struct pack_settle *settle = &cost->settles[i];
+        ok = ok && amount_ok(&settle->amount, answered) &&
+             conditions_ok(settle->conditions, settle->condition_count, answered);
+    }
+    return ok;
+}
+
+static bool pack_ok(const struct config *config, const struct pack *pack)
+{
+    bool ok = pack->upstream_count > 0 && index_ok(pack->default_read, config->read_count);
+
+    for (size_t i = 0; i < pack->operation_count; i++) {
+        ok = ok && index_ok(pack->operations[i].cost, pack->cost_count);
+    }
+    for (size_t i = 0; i < pack->match_count; i++) {
+        ok = ok && pack->matches[i].operation < pack->operation_count &&
+             pack->matches[i].upstream < pack->upstream_count;
+    }
+    for (size_t i = 0; i < pack->cost_count; i++) {
+        ok = ok && cost_ok(config, &pack->costs[i]);
+    }
+    return ok;
+}
+
+static bool reads_ok(const struct config *config)
+{
+    for (size_t i = 0; i < config->read_count; i++) {
+        if (config->reads[i].account_count > config->reads[i].selector_count) {
+            return false;
+        }
+    }
+    return config->read_count > 0;
+}
+
+/* ---- the names of credential headers ---- */
+
+/* False when it is too long to be one. */
+static bool fold_name(struct str name, char folded[FOLDED_MAX], size_t *ret_len)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.data[i] == '-' || name.data[i] == '_') {
+            continue;
+        }
+        if (len == FOLDED_MAX) {
+            return false;
+        }
+        folded[len++] = ascii_lower(name.data[i]);
+    }
+    *ret_len = len;
+    return true;
+}
+
+static const char *const well_known[] = {
+    "authorization",
+    "proxyauthorization",
+    "xapikey",
+    "apikey",
+    "xgoogapikey",
+    "xauthtoken",
+    "xaccesstoken",
+    "accesstoken",
+    "xamzsecuritytoken",
+    "xapitoken",
+    "apitoken",
+    "xtoken",
+    "xauthkey",
+    "xauth",
+    "xauthorization",
+    "xapisecret",
+    "apisecret",
+    "privatetoken",
+    "xgitlabtoken",
+    "xpostmarkservertoken",
+    "xpostmarkaccounttoken",
+    "xforwardedauthorization",
+    "xvaulttoken",
+    "xkeybrakekey",
+};
+
+static int compare_names(const void *a, const void *b)
+{
+    return str_compare(*(const struct str *)a, *(const struct str *)b);
+}
+
+static void add_credential_header(struct config *config, struct arena *arena, struct str name)
+{
+    char folded[FOLDED_MAX];
+    size_t len;
+
+    if (name.len > 0 && fold_name(name, folded, &len)) {
+        config->credential_headers[config->credential_header_count++] =
+            arena_copy(arena, str_of(folded, len));
+    }
+}
+
+static void collect_credential_headers(struct config *config, struct arena *arena)
+{
+    size_t known = sizeof(well_known) / sizeof(well_known[0]);
+    size_t room = known;
+
+    for (size_t i = 0; i < config->pack_count; i++) {
+        room += config->packs[i].accept_count + 1;
+    }
+    config->credential_headers = arena_zeroed(arena, room, sizeof(struct str));
+    config->credential_header_count = 0;
+    for (size_t i = 0; i < known; i++) {
+        add_credential_header(config, arena, str_from(well_known[i]));
+    }
+    for (size_t i = 0; i < config->pack_count; i++) {
+        const struct pack *pack = &config->packs[i];
+        for (size_t k = 0; k < pack->accept_count; k++) {
+            add_credential_header(config, arena, pack->accepts[k].name);
+        }
+        add_credential_header(config, arena, pack->inject.header);
+    }
+    qsort(config->credential_headers, config->credential_header_count, sizeof(struct str),
+          compare_names);
+}
+
+bool header_is_credential(const struct config *config, struct str name)
+{
+    char folded[FOLDED_MAX];
+    size_t len;
+
+    if (!fold_name(name, folded, &len)) {
+        return false;
+    }
+    struct str wanted = str_of(folded, len);
+    return bsearch(&wanted, config->credential_headers, config->credential_header_count,
+                   sizeof(struct str), compare_names) != NULL;
+}
+
+int config_finish(struct config *config, struct arena *arena, struct err *err)
+{
+    if (!reads_ok(config)) {
+        return err_set(err, "the compiled configuration has a broken reading rule");
+    }
+    for (size_t i = 0; i < config->pack_count; i++) {
+        struct pack *pack = &config->packs[i];
+        if (!pack_ok(config, pack)) {
+            return err_set(err, "the compiled pack %.*s points outside itself",
+                           STR_FMT(pack->vendor));
+        }
+        pack->index = match_index_new(pack, arena);
+        if (pack->index == NULL) {
+            return err_set(err, "the compiled pack %.*s has a broken path", STR_FMT(pack->vendor));
+        }
+    }
+    collect_credential_headers(config, arena);
+    return 0;
+}
+
+/* ---- opening ---- */
+
+struct opened {
+    struct config config; /* first: config_free() gets its address */
+    struct arena *arena;
+    void *mapping;
+    size_t size;
+};
+
+static int map_sealed(struct opened *opened, int fd, struct err *err)
+{
+    struct stat status;
+    int seals = fcntl(fd, F_GET_SEALS);
+
+    if (seals < 0 || (seals & (F_SEAL_WRITE | F_SEAL_SHRINK)) != (F_SEAL_WRITE | F_SEAL_SHRINK)) {
+        return err_set(err, "the compiled configuration is not sealed");
+    }
+    if (fstat(fd, &status) != 0) {
+        return err_errno(err, "cannot look at the compiled configuration");
+    }
+    if (status.st_size <= 0 || status.st_size > CONFIG_BYTES_MAX) {
+        return err_set(err, "the compiled configuration has a wrong size");
+    }
+    void *mapping = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (mapping == MAP_FAILED) {
+        return err_errno(err, "cannot map the compiled configuration");
+    }
+    opened->mapping = mapping;
+    opened->size = (size_t)status.st_size;
+    return 0;
+}
+
+struct config *config_open(int fd, uint64_t generation, struct err *err)
+{
+    struct opened *opened = mem_zeroed(sizeof(*opened));
+    int result = map_sealed(opened, fd, err);
+
+    (void)close(fd);
+    if (result != 0) {
+        goto fail;
+    }
+    opened->arena = arena_new();
+    if (!wire_decode(&config_schema, str_of(opened->mapping, opened->size), opened->arena,
+                     &opened->config)) {
+        (void)err_set(err, "the compiled configuration cannot be decoded");
+        goto fail;
+    }
+    if (config_finish(&opened->config, opened->arena, err) != 0) {
+        goto fail;
+    }
+    opened->config.generation = generation;
+    return &opened->config;
+fail:
+    config_free(&opened->config);
+    return NULL;
+}
+
+void config_free(struct config *config)
+{
+    struct opened *opened = (struct opened *)(void *)config;
+
+    if (opened == NULL) {
+        return;
+    }
+    arena_free(opened->arena);
+    if (opened->mapping != NULL) {
+        (void)munmap(opened->mapping, opened->size);
+    }
+    free(opened);
+}
+
+/* ---- looking up ---- */
+
+uint32_t config_find_pack(const struct config *config, struct str vendor)
+{
+    for (size_t i = 0; i < config->pack_count; i++) {
+        if (str_equal(config->packs[i].vendor, vendor)) {
+            return (uint32_t)i;
+        }
+    }
+    return PACK_NONE;
+}
+
+uint32_t pack_find_operation(const struct pack *pack, struct str name)
+{
+    for (size_t i = 0; i < pack->operation_count; i++) {
+        if (str_equal(pack->operations[i].name, name)) {
+            return (uint32_t)i;
+        }
+    }
+    return PACK_NONE;
+}
+
+enum { NAME_MAX_BYTES = 96 };
+
+/* Levenshtein's distance, over two rows. */
+static size_t distance(struct str a, struct str b)
+{
+    size_t row[NAME_MAX_BYTES + 1];
+
+    assert(b.len <= NAME_MAX_BYTES);
+    for (size_t k = 0; k <= b.len; k++) {
+        row[k] = k;
+    }
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t k = 1; k <= b.len; k++) {
+            size_t replaced = diagonal + (a.data[i - 1] != b.data[k - 1]);
+            diagonal = row[k];
+            size_t best = row[k] < row[k - 1] ? row[k] + 1 : row[k - 1] + 1;
+            row[k] = replaced < best ? replaced : best;
+        }
+    }
+    return row[b.len];
+}
+
+struct str pack_nearest_operation(const struct pack *pack, struct str name)
+{
+    struct str nearest = STR_NONE;
+    size_t best = name.len / 2 + 1; /* farther than that is no likeness */
+
+    if (name.len > NAME_MAX_BYTES) {
+        return STR_NONE;
+    }
+    for (size_t i = 0; i < pack->operation_count; i++) {
+        struct str candidate = pack->operations[i].name;
+        size_t apart = candidate.len > NAME_MAX_BYTES ? best : distance(name, candidate);
+        if (apart < best) {
+            best = apart;
+            nearest = candidate;
+        }
+    }
+    return nearest;
+}
+
+enum body_encoding pack_encoding_of(const struct pack *pack, struct str path)
+{
+    enum body_encoding encoding = ENCODING_ANY;
+    size_t longest = 0;
+
+    for (size_t i = 0; i < pack->encoding_count; i++) {
+        struct str prefix = pack->encodings[i].prefix;
+        if (prefix.len >= longest && str_starts(path, prefix)) {
+            longest = prefix.len;
+            encoding = pack->encodings[i].encoding;
+        }
+    }
+    return encoding;
+}
+
+const struct pack_header *pack_find_header(const struct pack *pack, struct str name)
+{
+    for (size_t i = 0; i < pack->header_count; i++) {
+        if (str_equal(pack->headers[i].name, name)) {
+            return &pack->headers[i];
+        }
+    }
+    return NULL;
+}
