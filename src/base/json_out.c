@@ -114,7 +114,7 @@ void json_text(struct json_out *out, struct str text)
 void json_text_or_null(struct json_out *out, struct str text)
 {
     if (text.len == 0) {
-        json_null(out);
+        json_put_null(out);
     } else {
         json_text(out, text);
     }
@@ -138,7 +138,7 @@ void json_bool(struct json_out *out, bool value)
     (void)buf_add_str(out->buf, value ? STR("true") : STR("false"));
 }
 
-void json_null(struct json_out *out)
+void json_put_null(struct json_out *out)
 {
     before_value(out);
     (void)buf_add_str(out->buf, STR("null"));

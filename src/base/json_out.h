@@ -30,7 +30,8 @@ void json_text_or_null(struct json_out *out, struct str text); /* empty is null 
 void json_u64(struct json_out *out, uint64_t value);
 void json_i64(struct json_out *out, int64_t value);
 void json_bool(struct json_out *out, bool value);
-void json_null(struct json_out *out);
+/* Not json_null: jansson has one of that name, and ours would take its place inside the library. */
+void json_put_null(struct json_out *out);
 void json_raw(struct json_out *out, struct str json); /* a value written elsewhere */
 
 /* The inside of a JSON string, without the quotes. */

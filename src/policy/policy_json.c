@@ -23,7 +23,7 @@ const char *token_style_name(enum token_style style)
 void json_time(struct json_out *out, int64_t wall_ms)
 {
     if (wall_ms == 0) {
-        json_null(out);
+        json_put_null(out);
         return;
     }
     struct clock_text text = clock_rfc3339(wall_ms);
@@ -47,7 +47,7 @@ static void write_limit(struct json_out *out, const char *name, uint64_t value)
 {
     json_name(out, name);
     if (value == 0) {
-        json_null(out);
+        json_put_null(out);
     } else {
         json_u64(out, value);
     }

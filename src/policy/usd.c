@@ -34,7 +34,7 @@ bool usd_parse(struct str text, int64_t *ret_nano)
 void json_usd(struct json_out *out, int64_t nano)
 {
     if (nano == MONEY_NONE) {
-        json_null(out);
+        json_put_null(out);
         return;
     }
     struct usd_text text = usd_text(nano);
