@@ -8,7 +8,7 @@
  * latter, any coding but "chunked", names that are framing once '_' is read as '-'.
  *
  * The parser lower-cases field names in place; everything else points into the caller's bytes,
- * untouched.
+ * untouched.  CONNECT, TRACE, "*" and Upgrade are read like any other: who meets them decides.
  */
 #ifndef HTTP_HEAD_H
 #define HTTP_HEAD_H
@@ -26,7 +26,8 @@ struct http_head {
     struct str path;      /* begins with '/', or is "*" */
     struct str query;
     bool has_query;
-    struct str host; /* the Host field, validated; empty only in 1.0.  Not lower-cased */
+    struct str host; /* the authority, else the Host field, validated; empty only in 1.0.  Not
+                        lower-cased */
     bool expect_continue;
     /* response */
     unsigned status;
@@ -35,15 +36,17 @@ struct http_head {
     unsigned minor; /* HTTP/1.minor: 0 or 1 */
     enum body_kind body;
     uint64_t content_length; /* BODY_LENGTH */
+    bool has_length;         /* there was a Content-Length: also where `body` is none, as of HEAD */
     bool keep_alive;         /* what the other side wants, by version and Connection */
-    struct message_header fields[LIMIT_FIELDS]; /* in order; names in lower case */
+    bool has_connection, asks_close, nominates; /* private to the module */
     size_t field_count;
+    struct message_header fields[LIMIT_FIELDS]; /* in order; names in lower case */
 };
 
 enum http_result { HTTP_BAD, HTTP_MORE, HTTP_OK };
 
 struct http_problem {
-    unsigned status;  /* to answer: 400, 414, 431, 501, 505; for a response: 502 */
+    unsigned status;  /* to answer: 400, 414, 417, 431, 501, 505; for a response: 502 */
     const char *text; /* one short sentence; static */
 };
 
