@@ -53,7 +53,7 @@ class NodeSdks(harness.Case):
         before = len(self.doubles[vendor].calls)
         policy = {"vendor": vendor, "allowed_endpoints": self.allowed[vendor]}
         if price:
-            policy["flat_price_usd"] = "0.01"
+            policy["params"] = {"flat_price_usd": "0.01"}
         good = self.issue(**policy)
         shown = self.call(vendor, good["token"])
         self.assertTrue(shown["ok"], shown)
@@ -81,7 +81,7 @@ class NodeSdks(harness.Case):
 
     def test_openai_streams(self):
         key = self.issue(vendor="openai", allowed_endpoints=["chat.completions.create"],
-                         flat_price_usd="0.01")
+                         params={"flat_price_usd": "0.01"})
         self.assertEqual(self.call("openai_stream", key["token"]),
                          {"ok": True, "value": "Hello from the double"})
 

@@ -76,7 +76,7 @@ static void print_command_help(const struct command *command)
     (void)printf("keybrake %s%s%s %s\n\n%s\n\n", command->name,
                  command->arguments[0] == '\0' ? "" : " ", command->arguments, "[options]",
                  command->summary);
-    for (size_t i = 0; i < command->option_count; i++) {
+    for (size_t i = 0; i < *command->option_count; i++) {
         print_option(&command->options[i]);
     }
     for (size_t i = 0; i < COMMON_COUNT; i++) {
@@ -102,7 +102,7 @@ static int print_help(void)
 
 static const struct option *find_option(const struct command *command, struct str name)
 {
-    for (size_t i = 0; i < command->option_count; i++) {
+    for (size_t i = 0; i < *command->option_count; i++) {
         if (str_equal(str_from(command->options[i].name), name)) {
             return &command->options[i];
         }
@@ -199,7 +199,7 @@ static int check_whole(const struct invocation *invocation)
     if (invocation->argument_count > most) {
         return say_usage(invocation, "'%s' is one argument too many", invocation->arguments[most]);
     }
-    for (size_t i = 0; i < command->option_count; i++) {
+    for (size_t i = 0; i < *command->option_count; i++) {
         const struct option *option = &command->options[i];
         if (option->required && !option_given(invocation, option->name)) {
             return say_usage(invocation, "%s needs --%s %s: %s", command->name, option->name,
@@ -209,20 +209,20 @@ static int check_whole(const struct invocation *invocation)
     return 0;
 }
 
-/* The command whose words begin the line; *ret_words says how many. */
+/* The command whose words begin the line, the longer name first, so that "audit verify" is not
+ * "audit" with an argument.  *ret_words says how many words. */
 static const struct command *find_command(int argc, char **argv, int *ret_words)
 {
-    for (size_t i = 0; i < command_count; i++) {
-        struct str second = str_from(commands[i].name);
-        struct str first = str_take_until(&second, ' ');
-        if (argc >= 1 && str_equal(first, str_from(argv[0])) && second.len == 0) {
-            *ret_words = 1;
-            return &commands[i];
-        }
-        if (argc >= 2 && str_equal(first, str_from(argv[0])) &&
-            str_equal(second, str_from(argv[1]))) {
-            *ret_words = 2;
-            return &commands[i];
+    for (int words = 2; words >= 1; words--) {
+        for (size_t i = 0; i < command_count; i++) {
+            struct str second = str_from(commands[i].name);
+            struct str first = str_take_until(&second, ' ');
+            bool two = second.len > 0;
+            if (argc >= words && two == (words == 2) && str_equal(first, str_from(argv[0])) &&
+                (!two || str_equal(second, str_from(argv[1])))) {
+                *ret_words = words;
+                return &commands[i];
+            }
         }
     }
     return NULL;

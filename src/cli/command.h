@@ -35,7 +35,7 @@ struct command {
     const char *summary;   /* one line */
     command_run *run;
     const struct option *options;
-    size_t option_count;
+    const size_t *option_count;
 };
 
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every command, in the order of the help.  A command's options stand in its own file. */
-#include "cli/command.h"
+#include "cli/commands.h"
 
 #include <stdio.h>
+
+static const struct option no_options[1];
+static const size_t no_options_count;
 
 static int run_version(const struct invocation *invocation)
 {
@@ -11,7 +14,47 @@ static int run_version(const struct invocation *invocation)
     return EXIT_DONE;
 }
 
+#define OPTIONS(table) table, &table##_count
+
 const struct command commands[] = {
-    {"version", "", "print the version", run_version, NULL, 0},
+    {"credential put", "NAME", "store a real key (read from standard input), or rotate it",
+     run_credential_put, OPTIONS(credential_put_options)},
+    {"credential list", "", "what is stored; never the secrets", run_credential_list,
+     OPTIONS(json_options)},
+    {"credential show", "NAME", "one of them", run_credential_show, OPTIONS(json_options)},
+    {"credential rm", "NAME", "forget a real key", run_credential_rm,
+     OPTIONS(credential_rm_options)},
+    {"key issue", "", "make a vault key for a sandbox", run_key_issue, OPTIONS(key_issue_options)},
+    {"key list", "", "the vault keys, newest first", run_key_list, OPTIONS(key_list_options)},
+    {"key show", "ID", "a key's policy, and what it spent", run_key_show, OPTIONS(json_options)},
+    {"key set", "ID", "change a key's policy", run_key_set, OPTIONS(key_set_options)},
+    {"key revoke", "ID", "end a key, at once and for good", run_key_revoke, OPTIONS(json_options)},
+    {"key pause", "ID", "refuse a key's requests until it is resumed", run_key_pause,
+     OPTIONS(json_options)},
+    {"key resume", "ID", "end a pause", run_key_resume, OPTIONS(json_options)},
+    {"audit", "", "what happened, newest first", run_audit, OPTIONS(audit_options)},
+    {"spend", "", "what was spent, summed", run_spend, OPTIONS(spend_options)},
+    {"explain", "METHOD PATH", "what would happen to a request, and which rule says so",
+     run_explain, OPTIONS(explain_options)},
+    {"tenant put", "NAME", "a budget over all keys of a tenant", run_tenant_put,
+     OPTIONS(tenant_put_options)},
+    {"tenant show", "NAME", "a tenant's budget and spend", run_tenant_show, OPTIONS(json_options)},
+    {"tenant list", "", "all tenants", run_tenant_list, OPTIONS(json_options)},
+    {"holds list", "", "money set aside and not yet settled", run_holds_list,
+     OPTIONS(holds_list_options)},
+    {"token add", "", "make an operator's token", run_token_add, OPTIONS(token_add_options)},
+    {"token list", "", "operators' tokens", run_token_list, OPTIONS(json_options)},
+    {"token rm", "ID", "end an operator's token", run_token_rm, OPTIONS(json_options)},
+    {"stop add", "KIND [VALUE]", "kill switch: all, vendor V, tenant T, label_prefix P",
+     run_stop_add, OPTIONS(stop_add_options)},
+    {"stop list", "", "the stops that are on", run_stop_list, OPTIONS(json_options)},
+    {"stop rm", "ID", "lift a stop", run_stop_rm, OPTIONS(json_options)},
+    {"prices list", "", "what a unit of what costs", run_prices_list, OPTIONS(json_options)},
+    {"prices put", "VENDOR NAME FOR USD", "set a price of your own", run_prices_put,
+     OPTIONS(prices_put_options)},
+    {"fx", "", "the exchange rates in use", run_fx, OPTIONS(json_options)},
+    {"vendors", "[VENDOR]", "the vendors known, or one with its operations", run_vendors,
+     OPTIONS(json_options)},
+    {"version", "", "print the version", run_version, OPTIONS(no_options)},
 };
 const size_t command_count = sizeof(commands) / sizeof(commands[0]);

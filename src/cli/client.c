@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/client.h"
+
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+
+enum { ANSWER_MAX = 64 * 1024 * 1024, PATH_SIZE = 4096, TIMEOUT_S = 60 };
+
+struct client {
+    CURL *curl;
+    char base[PATH_SIZE];        /* "http://localhost" or $KEYBRAKE_URL */
+    char socket_path[PATH_SIZE]; /* empty: by URL */
+    struct buf authorization;    /* a header line; holds the operator's token */
+};
+
+static int choose_server(struct client *client, const struct invocation *invocation,
+                         struct err *err)
+{
+    const char *url = getenv("KEYBRAKE_URL");
+
+    if (url == NULL || url[0] == '\0') {
+        (void)snprintf(client->base, sizeof(client->base), "http://localhost");
+        (void)snprintf(client->socket_path, sizeof(client->socket_path), "%s/run/control.sock",
+                       data_directory(invocation));
+        return 0;
+    }
+    const char *token = getenv("KEYBRAKE_TOKEN");
+    if (token == NULL || token[0] == '\0') {
+        return err_set(err, "KEYBRAKE_URL is set; set KEYBRAKE_TOKEN to an operator's token too");
+    }
+    (void)snprintf(client->base, sizeof(client->base), "%s", url);
+    (void)buf_addf(&client->authorization, "Authorization: Bearer %s", token);
+    (void)buf_add_char(&client->authorization, '\0');
+    return 0;
+}
+
+struct client *client_open(const struct invocation *invocation, struct err *err)
+{
+    struct client *client = mem_zeroed(sizeof(*client));
+
+    buf_init_wiped(&client->authorization, 8192);
+    if (choose_server(client, invocation, err) < 0) {
+        client_close(client);
+        return NULL;
+    }
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || (client->curl = curl_easy_init()) == NULL) {
+        client_close(client);
+        (void)err_set(err, "cannot set up the HTTP client");
+        return NULL;
+    }
+    return client;
+}
+
+void client_close(struct client *client)
+{
+    if (client == NULL) {
+        return;
+    }
+    if (client->curl != NULL) {
+        curl_easy_cleanup(client->curl);
+        curl_global_cleanup();
+    }
+    buf_clear(&client->authorization);
+    free(client);
+}
+
+static size_t collect(char *data, size_t size, size_t count, void *ctx)
+{
+    return buf_add(ctx, data, size * count) ? size * count : 0;
+}
+
+static size_t pass_on(char *data, size_t size, size_t count, void *ctx)
+{
+    return fwrite(data, size, count, ctx) * size;
+}
+
+static struct curl_slist *make_headers(const struct client *client, const char *const *headers,
+                                       bool has_body)
+{
+    struct curl_slist *list = NULL;
+
+    list = curl_slist_append(list, "Expect:");
+    if (has_body) {
+        list = curl_slist_append(list, "Content-Type: application/json");
+    }
+    if (buf_len(&client->authorization) > 0) {
+        list = curl_slist_append(list, buf_str(&client->authorization).data);
+    }
+    for (; headers != NULL && *headers != NULL; headers++) {
+        list = curl_slist_append(list, *headers);
+    }
+    return list;
+}
+
+/* Performs; the answer goes to `write` with `ctx`.  The HTTP status, or -1 with the reason. */
+static long perform(struct client *client, const char *method, const char *path,
+                    const char *const *headers, struct str body, curl_write_callback write,
+                    void *ctx, struct err *err)
+{
+    char url[PATH_SIZE * 2];
+    long status = -1;
+    struct curl_slist *list = make_headers(client, headers, body.len > 0);
+
+    (void)snprintf(url, sizeof(url), "%s%s", client->base, path);
+    curl_easy_reset(client->curl);
+    curl_easy_setopt(client->curl, CURLOPT_URL, url);
+    curl_easy_setopt(client->curl, CURLOPT_CUSTOMREQUEST, method);
+    curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, list);
+    curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, write);
+    curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, ctx);
+    curl_easy_setopt(client->curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
+    curl_easy_setopt(client->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(client->curl, CURLOPT_NOPROXY, "*"); /* an operator's token takes no detour */
+    if (client->socket_path[0] != '\0') {
+        curl_easy_setopt(client->curl, CURLOPT_UNIX_SOCKET_PATH, client->socket_path);
+    }
+    if (getenv("KEYBRAKE_CA") != NULL) {
+        curl_easy_setopt(client->curl, CURLOPT_CAINFO, getenv("KEYBRAKE_CA"));
+    }
+    if (body.len > 0) {
+        curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, body.data); /* not copied */
+        curl_easy_setopt(client->curl, CURLOPT_POSTFIELDSIZE, (long)body.len);
+    }
+    CURLcode rc = curl_easy_perform(client->curl);
+    if (rc == CURLE_COULDNT_CONNECT && client->socket_path[0] != '\0') {
+        (void)err_set(err,
+                      "no server answers at %s: is `keybrake serve` running with this data "
+                      "directory (--data)?",
+                      client->socket_path);
+    } else if (rc != CURLE_OK) {
+        (void)err_set(err, "%s: %s", client->base, curl_easy_strerror(rc));
+    } else {
+        curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
+    }
+    curl_slist_free_all(list);
+    return status;
+}
+
+/* The sentence of a problem+json. */
+static int refused(long status, struct str answer, struct err *err)
+{
+    json_t *problem = json_loadb(answer.len == 0 ? "" : answer.data, answer.len, 0, NULL);
+    const char *detail = json_string_value(json_object_get(problem, "detail"));
+    const char *title = json_string_value(json_object_get(problem, "title"));
+
+    if (detail != NULL || title != NULL) {
+        (void)err_set(err, "%s", detail != NULL ? detail : title);
+    } else {
+        (void)err_set(err, "the server answered %ld", status);
+    }
+    json_decref(problem);
+    return -1;
+}
+
+int client_call_with(struct client *client, const char *method, const char *path,
+                     const char *const *headers, struct str body, json_t **ret_json,
+                     struct err *err)
+{
+    struct buf answer;
+    int rc = -1;
+
+    buf_init_wiped(&answer, ANSWER_MAX); /* an issue's answer holds the token */
+    long status = perform(client, method, path, headers, body, collect, &answer, err);
+    if (status < 0) {
+        goto out;
+    }
+    if (status < 200 || status > 299) {
+        rc = refused(status, buf_str(&answer), err);
+        goto out;
+    }
+    *ret_json = NULL;
+    if (buf_len(&answer) > 0) {
+        *ret_json = json_loadb(buf_str(&answer).data, buf_len(&answer), 0, NULL);
+        if (*ret_json == NULL) {
+            rc = err_set(err, "the server's answer is not JSON");
+            goto out;
+        }
+    }
+    rc = 0;
+out:
+    buf_clear(&answer);
+    return rc;
+}
+
+int client_call(struct client *client, const char *method, const char *path, struct str body,
+                json_t **ret_json, struct err *err)
+{
+    return client_call_with(client, method, path, NULL, body, ret_json, err);
+}
+
+int client_fetch(struct client *client, const char *path, FILE *out, struct err *err)
+{
+    long status = perform(client, "GET", path, NULL, STR_NONE, pass_on, out, err);
+
+    if (status >= 0 && (status < 200 || status > 299)) {
+        return err_set(err, "the server answered %ld", status);
+    }
+    return status < 0 ? -1 : 0;
+}
+
+static void add_encoded(struct buf *path, const char *text)
+{
+    static const char hex[] = "0123456789ABCDEF";
+
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (ascii_is_alpha(*text) || ascii_is_digit(*text) || strchr("-._~", *text) != NULL) {
+            (void)buf_add_char(path, *text);
+        } else {
+            (void)buf_add_char(path, '%');
+            (void)buf_add_char(path, hex[c >> 4]);
+            (void)buf_add_char(path, hex[c & 15]);
+        }
+    }
+}
+
+void client_add_query(struct buf *path, const char *name, const char *value)
+{
+    if (value == NULL) {
+        return;
+    }
+    bool first = str_index(buf_str(path), '?', 0) == buf_len(path);
+    (void)buf_addf(path, "%c%s=", first ? '?' : '&', name);
+    add_encoded(path, value);
+}
+
+void client_add_segment(struct buf *path, const char *segment)
+{
+    (void)buf_add_char(path, '/');
+    add_encoded(path, segment);
+}

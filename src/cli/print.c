@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/print.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+enum { COLUMNS_MAX = 16, CELL_MAX = 60 };
+
+static const json_t *reach(const json_t *row, const char *field)
+{
+    struct str rest = str_from(field);
+
+    while (rest.len > 0 && row != NULL) {
+        struct str step = str_take_until(&rest, '.');
+        char *name = mem_copy_str(step);
+        row = json_object_get(row, name);
+        free(name);
+    }
+    return row;
+}
+
+/* A value as one short text; free() it. */
+static char *cell_of(const json_t *value)
+{
+    char *text = NULL;
+
+    if (json_is_string(value)) {
+        text = mem_copy_str(str_from(json_string_value(value)));
+    } else if (value == NULL || json_is_null(value)) {
+        text = mem_copy_str(STR("-"));
+    } else if (json_is_array(value) && json_array_size(value) == 1) {
+        text = cell_of(json_array_get(value, 0));
+    } else {
+        char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        text = mem_copy_str(str_from(dump));
+        free(dump);
+    }
+    if (strlen(text) > CELL_MAX) {
+        memcpy(text + CELL_MAX - 3, "...", 4);
+    }
+    /* What came from a sandbox must not drive the terminal. */
+    for (char *c = text; *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
+            *c = '?';
+        }
+    }
+    return text;
+}
+
+void print_table(const json_t *rows, const struct column *columns, size_t column_count)
+{
+    size_t width[COLUMNS_MAX];
+    size_t at;
+    json_t *row;
+
+    if (json_array_size(rows) == 0) {
+        (void)puts("nothing");
+        return;
+    }
+    for (size_t c = 0; c < column_count; c++) {
+        width[c] = strlen(columns[c].title);
+        json_array_foreach(rows, at, row)
+        {
+            char *text = cell_of(reach(row, columns[c].field));
+            width[c] = strlen(text) > width[c] ? strlen(text) : width[c];
+            free(text);
+        }
+        (void)printf("%-*s%s", (int)width[c], columns[c].title, c + 1 < column_count ? "  " : "\n");
+    }
+    json_array_foreach(rows, at, row)
+    {
+        for (size_t c = 0; c < column_count; c++) {
+            char *text = cell_of(reach(row, columns[c].field));
+            (void)printf("%-*s%s", c + 1 < column_count ? (int)width[c] : 0, text,
+                         c + 1 < column_count ? "  " : "\n");
+            free(text);
+        }
+    }
+}
+
+static void print_indented(const json_t *object, int depth)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)object, name, value)
+    {
+        if (json_is_object(value)) {
+            (void)printf("%*s%s:\n", depth * 2, "", name);
+            print_indented(value, depth + 1);
+        } else if (json_is_string(value)) {
+            (void)printf("%*s%s: %s\n", depth * 2, "", name, json_string_value(value));
+        } else {
+            char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+            (void)printf("%*s%s: %s\n", depth * 2, "", name, text);
+            free(text);
+        }
+    }
+}
+
+void print_object(const json_t *object)
+{
+    print_indented(object, 0);
+}
+
+void print_json(const json_t *value)
+{
+    char *text = json_dumps(value, JSON_INDENT(2) | JSON_ENCODE_ANY);
+
+    (void)puts(text == NULL ? "null" : text);
+    free(text);
+}
