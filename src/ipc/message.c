@@ -71,6 +71,7 @@ static const struct wire_field read_body_fields[] = {
     WIRE_U32(struct message_read_body, rule), WIRE_U64(struct message_read_body, bytes_max)};
 static const struct wire_field granted_fields[] = {
     WIRE_U64(struct message_granted, request), WIRE_U64(struct message_granted, grant),
+    WIRE_U64(struct message_granted, key),
     WIRE_STR(struct message_granted, request_id, NAME_MAX_BYTES)};
 static const struct wire_field answer_fields[] = {
     WIRE_U64(struct message_answer, request),

@@ -251,6 +251,7 @@ struct message_read_body {
 struct message_granted {
     uint64_t request;
     uint64_t grant;
+    uint64_t key;          /* so that CUT finds its streams */
     struct str request_id; /* "req_...": goes out as Keybrake-Request-Id */
 };
 
