@@ -50,6 +50,10 @@ clean:
 $(OUT)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(CFLAGS) -c -o $@ $<
+$(OUT)/gen/packs.inc: $(PACKS) tools/embed
+	@mkdir -p $(@D)
+	tools/embed $(PACKS) > $@
+$(OUT)/src/pack/builtin.o: $(OUT)/gen/packs.inc
 $(OUT)/core.a: $(CORE:%.c=$(OUT)/%.o)
 	rm -f $@ && ar rcs $@ $^
 $(OUT)/%: $(OUT)/%.o $(OUT)/core.a
