@@ -39,6 +39,7 @@ $(OUT)/keybrake: $(call bin,$(PROGRAMS))
 # Prints one line a program; the script behind ./check adds them up.
 test: $(call bin,$(TESTS))
 	@status=0; for t in $^; do echo "== $$t"; $$t || status=1; done; exit $$status
+build-tests: $(call bin,$(TESTS))
 fuzzers:
 	$(MAKE) BUILD=fuzz CC=clang $(patsubst %.c,out/fuzz/%,$(FUZZERS))
 install: all
@@ -50,11 +51,15 @@ clean:
 $(OUT)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(CFLAGS) -c -o $@ $<
+$(OUT)/gen/packs.inc: $(PACKS) tools/embed
+	@mkdir -p $(@D)
+	tools/embed $(PACKS) > $@
+$(OUT)/src/pack/builtin.o: $(OUT)/gen/packs.inc
 $(OUT)/core.a: $(CORE:%.c=$(OUT)/%.o)
 	rm -f $@ && ar rcs $@ $^
 $(OUT)/%: $(OUT)/%.o $(OUT)/core.a
 	$(CC) -pie -Wl,-z,relro,-z,now $(MODE) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-.PHONY: all test fuzzers install clean
+.PHONY: all test build-tests fuzzers install clean
 .SECONDARY:
 -include $(shell find out -name '*.d' 2>/dev/null)
