@@ -3,17 +3,30 @@
  * cost: what a request may cost at most, and what it did cost.  Pure.
  *
  * Money is int64 nano-dollars, rounded up.
+ *
+ * An operation's price is the pack's.  The key's flat price, a request, stands in where the pack
+ * has none: for an operation outside the catalogue, for one of the generic pack, for usage that
+ * is not priced here.  It never stands in for an amount of the vendor's customers' money.
  */
 #ifndef PACK_COST_H
 #define PACK_COST_H
 
 #include "pack/match.h"
 
+/* A request above a thousand million dollars is refused: sums of many still fit an int64. */
+#define COST_NANO_MAX INT64_C(1000000000000000000)
+
+enum {
+    COST_FX_WARN_DAYS = 7,   /* older rates are named so in `rate` */
+    COST_FX_STALE_DAYS = 30, /* and then refused */
+    COST_OBJECT_MAX = 255,   /* bytes of a vendor's id */
+};
+
 enum cost_verdict {
     COST_UNKNOWN,   /* refuse: cost_unknown; the reason is in err */
-    COST_AMBIGUOUS, /* refuse: bad_request */
-    COST_FX_STALE,  /* refuse: fx_stale */
-    COST_NOTHING,   /* moves no money */
+    COST_AMBIGUOUS, /* refuse: bad_request; the reason is in err */
+    COST_FX_STALE,  /* refuse: fx_stale; the reason is in err */
+    COST_NOTHING,   /* moves no money, or not known how much and nothing is capped */
     COST_AMOUNT
 };
 
@@ -31,7 +44,7 @@ struct cost_question {
     const struct pack *pack;
     const struct match *match;
     struct str method, query;
-    const struct message_facts *facts; /* NULL: there was no body to read */
+    const struct message_facts *facts; /* of the request; NULL: there was no body to read */
     int64_t flat_price;                /* of the key's policy, a request; -1: none named */
     bool capped;                       /* some level has a cap: an unknown price is refused */
     const struct pack_rate *prices;    /* the operator's own, before the pack's */
@@ -45,6 +58,7 @@ struct cost_question {
 uint32_t cost_request_read(const struct pack *pack, const struct match *match);
 uint32_t cost_answer_read(const struct pack *pack, const struct match *match);
 
+/* Facts that are not FACTS_OK are refused here too. */
 enum cost_verdict cost_reserve(const struct cost_question *question, struct cost *ret,
                                struct err *err);
 
@@ -57,8 +71,22 @@ struct settlement {
     bool overrun;          /* above what was reserved */
 };
 
-/* `answer` is NULL when the answer was not read (no rule, cut, not JSON).  Not-sent is VOIDED, a
- * free status of a complete answer is VOIDED, an unknown outcome UNKNOWN. */
+/*
+ * What one attempt under a hold came to.
+ *
+ *     not sent                               VOIDED
+ *     sent and no answer, or a cut one       UNKNOWN
+ *     a free status of the pack              VOIDED
+ *     the pack has no rules (a flat price)   POSTED as reserved
+ *     a settle rule of the pack holds        what it says; the first one counts
+ *     2xx and no rule holds                  POSTED as reserved, estimated
+ *     any other status                       UNKNOWN
+ *
+ * `answer` is NULL when the answer was not read (no rule, cut, not JSON, another digest); then only
+ * rules about the status alone can hold.  VOIDED is about this attempt: an earlier one under the
+ * same hold whose outcome is unknown keeps the hold, and a replayed answer (outcome->replayed) may
+ * only settle such a one.  Both are the caller's to know.
+ */
 void cost_settle(const struct cost_question *question, const struct cost *reserved,
                  const struct message_outcome *outcome, const struct message_facts *answer,
                  struct settlement *ret);

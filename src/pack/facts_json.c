@@ -87,25 +87,25 @@ static struct message_fact fact_of(const struct json_reader *reader, const struc
     struct message_fact fact = {.kind = FACT_NESTED};
 
     switch (token->kind) {
-    case JSON_TEXT:
+    case SCAN_TEXT:
         fact.kind = FACT_TEXT;
         fact.text = json_scan_text(&reader->scan, token);
         break;
-    case JSON_INTEGER:
+    case SCAN_INTEGER:
         fact.kind = FACT_INTEGER;
         fact.number = token->number;
         fact.text = token->text;
         break;
-    case JSON_NUMBER:
+    case SCAN_NUMBER:
         fact.kind = FACT_TEXT;
         fact.text = token->text;
         break;
-    case JSON_TRUE:
-    case JSON_FALSE:
+    case SCAN_TRUE:
+    case SCAN_FALSE:
         fact.kind = FACT_BOOL;
-        fact.number = token->kind == JSON_TRUE;
+        fact.number = token->kind == SCAN_TRUE;
         break;
-    case JSON_NULL:
+    case SCAN_NULL:
         fact.kind = FACT_NULL;
         break;
     default:
@@ -140,11 +140,11 @@ static bool take_count(struct json_reader *reader, size_t i, const struct json_t
     struct message_fact *fact = &reader->reading->ret->facts[i];
 
     switch (token->kind) {
-    case JSON_TEXT:
+    case SCAN_TEXT:
         return facts_count_text(selector_of(reader, i), fact, json_scan_text(&reader->scan, token));
-    case JSON_NULL:
+    case SCAN_NULL:
         return true;
-    case JSON_ARRAY:
+    case SCAN_ARRAY:
         if (element) {
             return fail(reader, i, FACTS_AMBIGUOUS, "is a list of lists");
         }
@@ -171,7 +171,7 @@ static bool take_led(struct json_reader *reader, const struct json_token *token,
             if (!take_count(reader, i, token, element)) {
                 return false;
             }
-            inner->counting |= !element && token->kind == JSON_ARRAY ? bit(i) : 0;
+            inner->counting |= !element && token->kind == SCAN_ARRAY ? bit(i) : 0;
         } else if (ends && !take_value(reader, i, token)) {
             return false;
         }
@@ -230,15 +230,15 @@ static bool take_name(struct json_reader *reader, const struct level *level, siz
 
 static bool take_token(struct json_reader *reader, const struct json_token *token)
 {
-    bool opens = token->kind == JSON_OBJECT || token->kind == JSON_ARRAY;
+    bool opens = token->kind == SCAN_OBJECT || token->kind == SCAN_ARRAY;
     size_t depth = reader->scan.depth - (opens ? 1 : 0); /* levels around this value */
     struct level *around = &reader->levels[depth];
     struct level inner = {.led = 0};
 
-    if (token->kind == JSON_OBJECT_END || token->kind == JSON_ARRAY_END) {
+    if (token->kind == SCAN_OBJECT_END || token->kind == SCAN_ARRAY_END) {
         return true;
     }
-    if (token->kind == JSON_NAME) {
+    if (token->kind == SCAN_NAME) {
         return take_name(reader, around, depth - 1, token);
     }
     if (around->array) {
@@ -248,7 +248,7 @@ static bool take_token(struct json_reader *reader, const struct json_token *toke
         return false;
     }
     if (opens) {
-        inner.array = token->kind == JSON_ARRAY;
+        inner.array = token->kind == SCAN_ARRAY;
         inner.names = around->names + (reader->named ? 1 : 0);
         inner.metadata = around->metadata || reader->metadata;
         reader->levels[depth + 1] = inner;
@@ -256,14 +256,14 @@ static bool take_token(struct json_reader *reader, const struct json_token *toke
     return true;
 }
 
-static enum facts_state state_of(enum json_fault fault)
+static enum facts_state state_of(enum scan_fault fault)
 {
     switch (fault) {
-    case JSON_FAULT_DUPLICATE:
+    case SCAN_FAULT_DUPLICATE:
         return FACTS_AMBIGUOUS;
-    case JSON_FAULT_LIMIT:
+    case SCAN_FAULT_LIMIT:
         return FACTS_TOO_LARGE;
-    case JSON_FAULT_SYNTAX:
+    case SCAN_FAULT_SYNTAX:
         break;
     }
     return FACTS_UNREADABLE;
@@ -290,7 +290,7 @@ void facts_read_json(struct facts_reading *reading, struct str body)
             return;
         }
     }
-    if (token.kind == JSON_BAD) {
+    if (token.kind == SCAN_BAD) {
         (void)facts_fail(reading, state_of(reader.scan.fault), STR_NONE, reader.scan.problem);
     }
 }

@@ -30,7 +30,7 @@ void json_scan_begin(struct json_scan *scan, struct str body, struct arena *aren
     scan->member_size = sizeof(scan->few) / sizeof(scan->few[0]);
 }
 
-static bool bad(struct json_scan *scan, enum json_fault fault, const char *problem)
+static bool bad(struct json_scan *scan, enum scan_fault fault, const char *problem)
 {
     scan->fault = fault;
     scan->problem = problem;
@@ -39,7 +39,7 @@ static bool bad(struct json_scan *scan, enum json_fault fault, const char *probl
 
 static bool bad_syntax(struct json_scan *scan, const char *problem)
 {
-    return bad(scan, JSON_FAULT_SYNTAX, problem);
+    return bad(scan, SCAN_FAULT_SYNTAX, problem);
 }
 
 /* A NUL is no part of JSON, so it can stand for the end. */
@@ -101,11 +101,11 @@ static bool insert(struct json_scan *scan, uint64_t hash)
             return true;
         }
         if (scan->members[slot] == hash) {
-            return bad(scan, JSON_FAULT_DUPLICATE, "the same member twice in one object");
+            return bad(scan, SCAN_FAULT_DUPLICATE, "the same member twice in one object");
         }
         slot = (slot + probe) & mask;
     }
-    return bad(scan, JSON_FAULT_LIMIT, "member names made to look alike");
+    return bad(scan, SCAN_FAULT_LIMIT, "member names made to look alike");
 }
 
 static bool grow(struct json_scan *scan)
@@ -125,8 +125,8 @@ static bool grow(struct json_scan *scan)
 
 static bool add_member(struct json_scan *scan, struct str name)
 {
-    if (scan->member_count >= JSON_MEMBERS_MAX) {
-        return bad(scan, JSON_FAULT_LIMIT, "too many members");
+    if (scan->member_count >= SCAN_MEMBERS_MAX) {
+        return bad(scan, SCAN_FAULT_LIMIT, "too many members");
     }
     if (scan->member_count >= scan->member_size / 2 && !grow(scan)) {
         return false;
@@ -326,7 +326,7 @@ static bool take_fraction(struct json_scan *scan)
     for (size_t i = from; i < scan->at && exponent <= EXPONENT_MAX; i++) {
         exponent = exponent * 10 + (uint64_t)(scan->body.data[i] - '0');
     }
-    return exponent <= EXPONENT_MAX || bad(scan, JSON_FAULT_LIMIT, "a number too large or small");
+    return exponent <= EXPONENT_MAX || bad(scan, SCAN_FAULT_LIMIT, "a number too large or small");
 }
 
 static bool to_i64(struct str text, int64_t *ret)
@@ -363,19 +363,19 @@ static bool take_number(struct json_scan *scan, struct json_token *ret)
     }
     ret->text = str_slice(scan->body, from, scan->at);
     if (ret->text.len > NUMBER_BYTES_MAX) {
-        return bad(scan, JSON_FAULT_LIMIT, "a number too long");
+        return bad(scan, SCAN_FAULT_LIMIT, "a number too long");
     }
     bool plain = scan->at == whole_end && !(zero && ret->text.data[0] == '-');
-    ret->kind = plain ? JSON_INTEGER : JSON_NUMBER;
+    ret->kind = plain ? SCAN_INTEGER : SCAN_NUMBER;
     if (plain && !to_i64(ret->text, &ret->number)) {
-        return bad(scan, JSON_FAULT_LIMIT, "an integer too large");
+        return bad(scan, SCAN_FAULT_LIMIT, "an integer too large");
     }
     return true;
 }
 
 /* ---- grammar ---- */
 
-static bool take_word(struct json_scan *scan, struct str word, enum json_kind kind,
+static bool take_word(struct json_scan *scan, struct str word, enum scan_kind kind,
                       struct json_token *ret)
 {
     if (!str_starts(str_slice(scan->body, scan->at, scan->body.len), word)) {
@@ -399,20 +399,20 @@ static void after_value(struct json_scan *scan)
 static bool open_level(struct json_scan *scan, bool object, struct json_token *ret)
 {
     if (scan->depth == LIMIT_JSON_DEPTH) {
-        return bad(scan, JSON_FAULT_LIMIT, "too deep");
+        return bad(scan, SCAN_FAULT_LIMIT, "too deep");
     }
     uint32_t bit = UINT32_C(1) << scan->depth;
     scan->objects = object ? scan->objects | bit : scan->objects & ~bit;
     scan->object[scan->depth++] = object ? ++scan->object_seen : 0;
     scan->at++;
     scan->expect = object ? EXPECT_NAME_OR_END : EXPECT_VALUE_OR_END;
-    ret->kind = object ? JSON_OBJECT : JSON_ARRAY;
+    ret->kind = object ? SCAN_OBJECT : SCAN_ARRAY;
     return true;
 }
 
 static bool close_level(struct json_scan *scan, struct json_token *ret)
 {
-    ret->kind = in_object(scan) ? JSON_OBJECT_END : JSON_ARRAY_END;
+    ret->kind = in_object(scan) ? SCAN_OBJECT_END : SCAN_ARRAY_END;
     scan->depth--;
     scan->at++;
     after_value(scan);
@@ -423,14 +423,14 @@ static bool take_scalar(struct json_scan *scan, struct json_token *ret)
 {
     switch (peek(scan)) {
     case '"':
-        ret->kind = JSON_TEXT;
+        ret->kind = SCAN_TEXT;
         return take_text(scan, &ret->text, &ret->escaped);
     case 't':
-        return take_word(scan, STR("true"), JSON_TRUE, ret);
+        return take_word(scan, STR("true"), SCAN_TRUE, ret);
     case 'f':
-        return take_word(scan, STR("false"), JSON_FALSE, ret);
+        return take_word(scan, STR("false"), SCAN_FALSE, ret);
     case 'n':
-        return take_word(scan, STR("null"), JSON_NULL, ret);
+        return take_word(scan, STR("null"), SCAN_NULL, ret);
     default:
         return take_number(scan, ret);
     }
@@ -458,7 +458,7 @@ static bool take_name(struct json_scan *scan, struct json_token *ret)
     if (peek(scan) != '"') {
         return bad_syntax(scan, "a member without a name");
     }
-    ret->kind = JSON_NAME;
+    ret->kind = SCAN_NAME;
     if (!take_text(scan, &ret->text, &ret->escaped)) {
         return false;
     }
@@ -477,7 +477,7 @@ static bool take_end(struct json_scan *scan, struct json_token *ret)
     if (scan->at < scan->body.len) {
         return bad_syntax(scan, "something behind the end");
     }
-    ret->kind = JSON_END;
+    ret->kind = SCAN_END;
     return true;
 }
 
@@ -509,12 +509,12 @@ static bool take_token(struct json_scan *scan, struct json_token *ret)
 
 bool json_scan_next(struct json_scan *scan, struct json_token *ret)
 {
-    *ret = (struct json_token){.kind = JSON_BAD};
+    *ret = (struct json_token){.kind = SCAN_BAD};
     if (scan->problem != NULL) {
         return false;
     }
     if (!take_token(scan, ret)) {
-        ret->kind = JSON_BAD;
+        ret->kind = SCAN_BAD;
     }
-    return ret->kind != JSON_BAD && ret->kind != JSON_END;
+    return ret->kind != SCAN_BAD && ret->kind != SCAN_END;
 }

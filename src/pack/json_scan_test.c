@@ -4,7 +4,7 @@
 #include "base/buf.h"
 #include "base/test.h"
 
-static enum json_kind scan_all(struct str body, struct json_scan *scan, struct arena *arena)
+static enum scan_kind scan_all(struct str body, struct json_scan *scan, struct arena *arena)
 {
     struct json_token token;
 
@@ -34,7 +34,7 @@ static void test_accepted(void)
     struct json_scan scan;
 
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
-        CHECK_CASE(scan_all(str_from(bodies[i]), &scan, arena) == JSON_END, bodies[i]);
+        CHECK_CASE(scan_all(str_from(bodies[i]), &scan, arena) == SCAN_END, bodies[i]);
     }
     arena_free(arena);
 }
@@ -42,106 +42,106 @@ static void test_accepted(void)
 static void test_refused(void)
 {
     static const struct {
-        enum json_fault fault;
+        enum scan_fault fault;
         const char *body;
     } cases[] = {
-        {JSON_FAULT_DUPLICATE, "{\"max_tokens\":10,\"max_tokens\":99999}"},
-        {JSON_FAULT_DUPLICATE, "{\"max_tokens\":10,\"max\\u005ftokens\":99999}"},
-        {JSON_FAULT_DUPLICATE, "{\"a\":[{\"b\":{\"c\":1,\"x\":{\"c\":2},\"c\":3}}]}"},
-        {JSON_FAULT_DUPLICATE, "{\"\":1,\"\":1}"},
-        {JSON_FAULT_DUPLICATE, "{\"a much longer name\":1,\"b\":1,\"a much longer name\":1}"},
-        {JSON_FAULT_LIMIT, "[99999999999999999999]"},
-        {JSON_FAULT_LIMIT, "[9223372036854775808]"},
-        {JSON_FAULT_LIMIT, "[1e400]"},
-        {JSON_FAULT_LIMIT, "[1e-00000000000000000000000201]"},
-        {JSON_FAULT_LIMIT,
+        {SCAN_FAULT_DUPLICATE, "{\"max_tokens\":10,\"max_tokens\":99999}"},
+        {SCAN_FAULT_DUPLICATE, "{\"max_tokens\":10,\"max\\u005ftokens\":99999}"},
+        {SCAN_FAULT_DUPLICATE, "{\"a\":[{\"b\":{\"c\":1,\"x\":{\"c\":2},\"c\":3}}]}"},
+        {SCAN_FAULT_DUPLICATE, "{\"\":1,\"\":1}"},
+        {SCAN_FAULT_DUPLICATE, "{\"a much longer name\":1,\"b\":1,\"a much longer name\":1}"},
+        {SCAN_FAULT_LIMIT, "[99999999999999999999]"},
+        {SCAN_FAULT_LIMIT, "[9223372036854775808]"},
+        {SCAN_FAULT_LIMIT, "[1e400]"},
+        {SCAN_FAULT_LIMIT, "[1e-00000000000000000000000201]"},
+        {SCAN_FAULT_LIMIT,
          "[0.0000000000000000000000000000000000000000000000000000000000000000000]"},
-        {JSON_FAULT_LIMIT, "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"},
-        {JSON_FAULT_SYNTAX, ""},
-        {JSON_FAULT_SYNTAX, " "},
-        {JSON_FAULT_SYNTAX, "1"},
-        {JSON_FAULT_SYNTAX, "\"a\""},
-        {JSON_FAULT_SYNTAX, "null"},
-        {JSON_FAULT_SYNTAX, "{\"a\":1} trailing"},
-        {JSON_FAULT_SYNTAX, "{}{}"},
-        {JSON_FAULT_SYNTAX, "[]]"},
-        {JSON_FAULT_SYNTAX, "\xef\xbb\xbf{}"},
-        {JSON_FAULT_SYNTAX, "[010]"},
-        {JSON_FAULT_SYNTAX, "[-01]"},
-        {JSON_FAULT_SYNTAX, "[+1]"},
-        {JSON_FAULT_SYNTAX, "[.5]"},
-        {JSON_FAULT_SYNTAX, "[1.]"},
-        {JSON_FAULT_SYNTAX, "[1e]"},
-        {JSON_FAULT_SYNTAX, "[1e+]"},
-        {JSON_FAULT_SYNTAX, "[-]"},
-        {JSON_FAULT_SYNTAX, "[0x10]"},
-        {JSON_FAULT_SYNTAX, "[NaN]"},
-        {JSON_FAULT_SYNTAX, "[Infinity]"},
-        {JSON_FAULT_SYNTAX, "[nul]"},
-        {JSON_FAULT_SYNTAX, "[True]"},
-        {JSON_FAULT_SYNTAX, "{\"a\":1,}"},
-        {JSON_FAULT_SYNTAX, "[1,]"},
-        {JSON_FAULT_SYNTAX, "[,1]"},
-        {JSON_FAULT_SYNTAX, "[1 2]"},
-        {JSON_FAULT_SYNTAX, "{\"a\" 1}"},
-        {JSON_FAULT_SYNTAX, "{\"a\":}"},
-        {JSON_FAULT_SYNTAX, "{a:1}"},
-        {JSON_FAULT_SYNTAX, "{'a':1}"},
-        {JSON_FAULT_SYNTAX, "{1:1}"},
-        {JSON_FAULT_SYNTAX, "{\"a\"}"},
-        {JSON_FAULT_SYNTAX, "/*c*/{}"},
-        {JSON_FAULT_SYNTAX, "{}//c"},
-        {JSON_FAULT_SYNTAX, "[}"},
-        {JSON_FAULT_SYNTAX, "{]"},
-        {JSON_FAULT_SYNTAX, "["},
-        {JSON_FAULT_SYNTAX, "{\"a\":1"},
-        {JSON_FAULT_SYNTAX, "[\"a"},
-        {JSON_FAULT_SYNTAX, "[\"a\\"},
-        {JSON_FAULT_SYNTAX, "[\"a\\\"]"},
-        {JSON_FAULT_SYNTAX, "[\"\\x41\"]"},
-        {JSON_FAULT_SYNTAX, "[\"\\u12\"]"},
-        {JSON_FAULT_SYNTAX, "[\"\\u12g4\"]"},
-        {JSON_FAULT_SYNTAX, "[\"\\u0000\"]"},
-        {JSON_FAULT_SYNTAX, "[\"\\ud800\"]"},
-        {JSON_FAULT_SYNTAX, "[\"\\ud800\\u0041\"]"},
-        {JSON_FAULT_SYNTAX, "[\"\\udc00\\ud800\"]"},
-        {JSON_FAULT_SYNTAX, "[\"tab\tin it\"]"},
-        {JSON_FAULT_SYNTAX, "[\"line\nin it\"]"},
-        {JSON_FAULT_SYNTAX, "[\"\xc0\xaf\"]"},
-        {JSON_FAULT_SYNTAX, "[\"\xe0\x80\xaf\"]"},
-        {JSON_FAULT_SYNTAX, "[\"\xed\xa0\x80\"]"},
-        {JSON_FAULT_SYNTAX, "[\"\xf4\x90\x80\x80\"]"},
-        {JSON_FAULT_SYNTAX, "[\"\xff\"]"},
-        {JSON_FAULT_SYNTAX, "[\"\xe2\x82\"]"},
-        {JSON_FAULT_SYNTAX, "amount=5000&currency=usd"},
-        {JSON_FAULT_SYNTAX, "<html></html>"},
+        {SCAN_FAULT_LIMIT, "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"},
+        {SCAN_FAULT_SYNTAX, ""},
+        {SCAN_FAULT_SYNTAX, " "},
+        {SCAN_FAULT_SYNTAX, "1"},
+        {SCAN_FAULT_SYNTAX, "\"a\""},
+        {SCAN_FAULT_SYNTAX, "null"},
+        {SCAN_FAULT_SYNTAX, "{\"a\":1} trailing"},
+        {SCAN_FAULT_SYNTAX, "{}{}"},
+        {SCAN_FAULT_SYNTAX, "[]]"},
+        {SCAN_FAULT_SYNTAX, "\xef\xbb\xbf{}"},
+        {SCAN_FAULT_SYNTAX, "[010]"},
+        {SCAN_FAULT_SYNTAX, "[-01]"},
+        {SCAN_FAULT_SYNTAX, "[+1]"},
+        {SCAN_FAULT_SYNTAX, "[.5]"},
+        {SCAN_FAULT_SYNTAX, "[1.]"},
+        {SCAN_FAULT_SYNTAX, "[1e]"},
+        {SCAN_FAULT_SYNTAX, "[1e+]"},
+        {SCAN_FAULT_SYNTAX, "[-]"},
+        {SCAN_FAULT_SYNTAX, "[0x10]"},
+        {SCAN_FAULT_SYNTAX, "[NaN]"},
+        {SCAN_FAULT_SYNTAX, "[Infinity]"},
+        {SCAN_FAULT_SYNTAX, "[nul]"},
+        {SCAN_FAULT_SYNTAX, "[True]"},
+        {SCAN_FAULT_SYNTAX, "{\"a\":1,}"},
+        {SCAN_FAULT_SYNTAX, "[1,]"},
+        {SCAN_FAULT_SYNTAX, "[,1]"},
+        {SCAN_FAULT_SYNTAX, "[1 2]"},
+        {SCAN_FAULT_SYNTAX, "{\"a\" 1}"},
+        {SCAN_FAULT_SYNTAX, "{\"a\":}"},
+        {SCAN_FAULT_SYNTAX, "{a:1}"},
+        {SCAN_FAULT_SYNTAX, "{'a':1}"},
+        {SCAN_FAULT_SYNTAX, "{1:1}"},
+        {SCAN_FAULT_SYNTAX, "{\"a\"}"},
+        {SCAN_FAULT_SYNTAX, "/*c*/{}"},
+        {SCAN_FAULT_SYNTAX, "{}//c"},
+        {SCAN_FAULT_SYNTAX, "[}"},
+        {SCAN_FAULT_SYNTAX, "{]"},
+        {SCAN_FAULT_SYNTAX, "["},
+        {SCAN_FAULT_SYNTAX, "{\"a\":1"},
+        {SCAN_FAULT_SYNTAX, "[\"a"},
+        {SCAN_FAULT_SYNTAX, "[\"a\\"},
+        {SCAN_FAULT_SYNTAX, "[\"a\\\"]"},
+        {SCAN_FAULT_SYNTAX, "[\"\\x41\"]"},
+        {SCAN_FAULT_SYNTAX, "[\"\\u12\"]"},
+        {SCAN_FAULT_SYNTAX, "[\"\\u12g4\"]"},
+        {SCAN_FAULT_SYNTAX, "[\"\\u0000\"]"},
+        {SCAN_FAULT_SYNTAX, "[\"\\ud800\"]"},
+        {SCAN_FAULT_SYNTAX, "[\"\\ud800\\u0041\"]"},
+        {SCAN_FAULT_SYNTAX, "[\"\\udc00\\ud800\"]"},
+        {SCAN_FAULT_SYNTAX, "[\"tab\tin it\"]"},
+        {SCAN_FAULT_SYNTAX, "[\"line\nin it\"]"},
+        {SCAN_FAULT_SYNTAX, "[\"\xc0\xaf\"]"},
+        {SCAN_FAULT_SYNTAX, "[\"\xe0\x80\xaf\"]"},
+        {SCAN_FAULT_SYNTAX, "[\"\xed\xa0\x80\"]"},
+        {SCAN_FAULT_SYNTAX, "[\"\xf4\x90\x80\x80\"]"},
+        {SCAN_FAULT_SYNTAX, "[\"\xff\"]"},
+        {SCAN_FAULT_SYNTAX, "[\"\xe2\x82\"]"},
+        {SCAN_FAULT_SYNTAX, "amount=5000&currency=usd"},
+        {SCAN_FAULT_SYNTAX, "<html></html>"},
     };
     struct arena *arena = arena_new();
     struct json_scan scan;
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        bool bad = scan_all(str_from(cases[i].body), &scan, arena) == JSON_BAD;
+        bool bad = scan_all(str_from(cases[i].body), &scan, arena) == SCAN_BAD;
         CHECK_CASE(bad && scan.fault == cases[i].fault && scan.problem != NULL, cases[i].body);
     }
-    CHECK(scan_all(str_of("[\0]", 3), &scan, arena) == JSON_BAD);
-    CHECK(scan_all(str_of("[]\0", 3), &scan, arena) == JSON_BAD);
-    CHECK(scan_all(str_of("[\"a\0b\"]", 7), &scan, arena) == JSON_BAD);
+    CHECK(scan_all(str_of("[\0]", 3), &scan, arena) == SCAN_BAD);
+    CHECK(scan_all(str_of("[]\0", 3), &scan, arena) == SCAN_BAD);
+    CHECK(scan_all(str_of("[\"a\0b\"]", 7), &scan, arena) == SCAN_BAD);
     arena_free(arena);
 }
 
 static void test_tokens(void)
 {
     static const struct {
-        enum json_kind kind;
+        enum scan_kind kind;
         const char *text;
     } expected[] = {
-        {JSON_OBJECT, ""},     {JSON_NAME, "a/b"},
-        {JSON_ARRAY, ""},      {JSON_INTEGER, ""},
-        {JSON_NUMBER, ""},     {JSON_NUMBER, ""},
-        {JSON_NUMBER, ""},     {JSON_TEXT, "x\"\xe2\x82\xac\xf0\x9f\x98\x80\n"},
-        {JSON_TRUE, ""},       {JSON_ARRAY_END, ""},
-        {JSON_NAME, "c"},      {JSON_NULL, ""},
-        {JSON_OBJECT_END, ""}, {JSON_END, ""},
+        {SCAN_OBJECT, ""},     {SCAN_NAME, "a/b"},
+        {SCAN_ARRAY, ""},      {SCAN_INTEGER, ""},
+        {SCAN_NUMBER, ""},     {SCAN_NUMBER, ""},
+        {SCAN_NUMBER, ""},     {SCAN_TEXT, "x\"\xe2\x82\xac\xf0\x9f\x98\x80\n"},
+        {SCAN_TRUE, ""},       {SCAN_ARRAY_END, ""},
+        {SCAN_NAME, "c"},      {SCAN_NULL, ""},
+        {SCAN_OBJECT_END, ""}, {SCAN_END, ""},
     };
     struct arena *arena = arena_new();
     struct json_scan scan;
@@ -153,16 +153,16 @@ static void test_tokens(void)
                     arena);
     for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
         bool more = json_scan_next(&scan, &token);
-        CHECK(more == (expected[i].kind != JSON_END));
+        CHECK(more == (expected[i].kind != SCAN_END));
         CHECK(token.kind == expected[i].kind);
-        if (token.kind == JSON_NAME) {
+        if (token.kind == SCAN_NAME) {
             CHECK(str_equal(token.text, str_from(expected[i].text)));
         }
-        if (token.kind == JSON_TEXT) {
+        if (token.kind == SCAN_TEXT) {
             CHECK(token.escaped);
             CHECK(str_equal(json_scan_text(&scan, &token), str_from(expected[i].text)));
         }
-        CHECK(token.kind != JSON_INTEGER || token.number == -12);
+        CHECK(token.kind != SCAN_INTEGER || token.number == -12);
     }
     arena_free(arena);
 }
@@ -174,14 +174,14 @@ static void test_many_members(void)
         size_t members;
         bool twice, fine;
     } cases[] = {
-        {JSON_FEW_MEMBERS, false, true},
-        {JSON_FEW_MEMBERS + 1, false, true},
+        {SCAN_FEW_MEMBERS, false, true},
+        {SCAN_FEW_MEMBERS + 1, false, true},
         {5000, false, true},
-        {JSON_FEW_MEMBERS, true, false},
+        {SCAN_FEW_MEMBERS, true, false},
         {5000, true, false},
-        {JSON_MEMBERS_MAX, false, true},
-        {JSON_MEMBERS_MAX, true, false},
-        {JSON_MEMBERS_MAX + 1, false, false},
+        {SCAN_MEMBERS_MAX, false, true},
+        {SCAN_MEMBERS_MAX, true, false},
+        {SCAN_MEMBERS_MAX + 1, false, false},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -195,7 +195,7 @@ static void test_many_members(void)
             (void)buf_addf(&body, "%s\"m%zu\":0", n == 0 ? "{" : ",", again ? 7 : n);
         }
         (void)buf_add_char(&body, '}');
-        CHECK((scan_all(buf_str(&body), &scan, arena) == JSON_END) == cases[i].fine);
+        CHECK((scan_all(buf_str(&body), &scan, arena) == SCAN_END) == cases[i].fine);
         buf_clear(&body);
         arena_free(arena);
     }
@@ -210,7 +210,7 @@ static void test_cut(void)
 
     for (size_t len = 0; len < sizeof(text) - 1; len++) {
         struct str cut = arena_copy(arena, str_of(text, len));
-        CHECK_CASE(scan_all(cut, &scan, arena) == JSON_BAD, cut.data);
+        CHECK_CASE(scan_all(cut, &scan, arena) == SCAN_BAD, cut.data);
     }
     arena_free(arena);
 }
