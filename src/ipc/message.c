@@ -40,7 +40,8 @@ static const struct wire_field fault_fields[] = {WIRE_ENUM(struct message_fault,
                                                  WIRE_U32(struct message_fault, peer_index),
                                                  WIRE_STR(struct message_fault, why, TEXT_MAX)};
 static const struct wire_field compiled_fields[] = {
-    WIRE_BOOL(struct message_compiled, ok), WIRE_STR(struct message_compiled, problem, TEXT_MAX)};
+    WIRE_BOOL(struct message_compiled, ok), WIRE_STR(struct message_compiled, problem, TEXT_MAX),
+    WIRE_STR(struct message_compiled, settings, FILE_MAX)};
 static const struct wire_field presented_fields[] = {
     WIRE_ENUM(struct message_presented, form, FORM_COUNT),
     WIRE_STR(struct message_presented, name, NAME_MAX_BYTES),

@@ -192,7 +192,8 @@ struct message_fault {
 
 struct message_compiled {
     bool ok;
-    struct str problem; /* file, place and reason, one sentence each line */
+    struct str problem;  /* file, place and reason, one sentence each line */
+    struct str settings; /* check: struct settings on the wire (parent/settings.h) */
 };
 
 /* ---- gate and judge ---- */

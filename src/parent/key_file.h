@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * key_file: DIR/vault/key, the vault's secret keys at rest.
+ *
+ * One line of text that says what it is, then binary:
+ *
+ *     keybrake vault key 1 plain\n     struct vault_key
+ *     keybrake vault key 1 sealed\n    u64 opslimit, u64 memlimit, salt, nonce, secretbox of it
+ *
+ * The sealing key is Argon2id of the passphrase.  Everything secret stays in struct secret.
+ */
+#ifndef PARENT_KEY_FILE_H
+#define PARENT_KEY_FILE_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/secret.h"
+#include "base/vault_key.h"
+
+enum { PASSPHRASE_BYTES_MIN = 8, PASSPHRASE_BYTES_MAX = 1024 };
+
+/* Makes new key pairs in `key`, a secret of sizeof(struct vault_key). */
+int key_file_make(struct secret *ret_key, struct err *err);
+
+/* Writes `key` to a new file, 0600, durable.  `passphrase` of no size: plain. */
+int key_file_write(const char *path, const struct secret *key, struct str passphrase,
+                   struct err *err);
+
+/* An opened key file: first whether a passphrase is needed, then the key. */
+struct key_file {
+    struct secret bytes;
+    size_t size;
+    bool sealed;
+};
+/* Refuses a file that others may read, or that is not ours. */
+int key_file_read(struct key_file *file, int fd, const char *path, struct err *err);
+int key_file_open(const struct key_file *file, struct str passphrase, struct secret *key,
+                  struct err *err);
+void key_file_clear(struct key_file *file);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * listeners: the sockets of doors and of the control API.  The parent binds them once and keeps
+ * them open across the deaths of gates; gates get duplicates.
+ */
+#ifndef PARENT_LISTENERS_H
+#define PARENT_LISTENERS_H
+
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "parent/settings.h"
+
+struct listener {
+    uint32_t number; /* of config->listeners */
+    bool tls, control, unix_socket;
+    char text[128]; /* the address, with the port that it really has */
+    int *fds;       /* of a door over TCP: one a gate; else one */
+    size_t fd_count;
+};
+
+struct listeners {
+    struct listener *all;
+    size_t count;
+};
+
+/* `control_group` may use the control socket; (gid_t)-1: only our own user. */
+int listeners_open(struct listeners *listeners, const struct settings *settings,
+                   const char *data_dir, gid_t control_group, struct err *err);
+void listeners_close(struct listeners *listeners); /* and removes Unix sockets */
+
+int listener_fd(const struct listener *listener, uint32_t gate);
+
+#endif
