@@ -17,6 +17,7 @@ static int run_version(const struct invocation *invocation)
 #define OPTIONS(table) table, &table##_count
 
 const struct command commands[] = {
+    {"serve", "", "run the broker", run_serve, OPTIONS(serve_options)},
     {"credential put", "NAME", "store a real key (read from standard input), or rotate it",
      run_credential_put, OPTIONS(credential_put_options)},
     {"credential list", "", "what is stored; never the secrets", run_credential_list,
@@ -54,6 +55,8 @@ const struct command commands[] = {
      OPTIONS(prices_put_options)},
     {"fx", "", "the exchange rates in use", run_fx, OPTIONS(json_options)},
     {"vendors", "[VENDOR]", "the vendors known, or one with its operations", run_vendors,
+     OPTIONS(json_options)},
+    {"doctor", "", "what works here, what does not, and how to mend it", run_doctor,
      OPTIONS(json_options)},
     {"version", "", "print the version", run_version, OPTIONS(no_options)},
 };

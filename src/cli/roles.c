@@ -4,12 +4,15 @@
 #include <stddef.h>
 
 #include "base/str.h"
+#include "parent/check.h"
+#include "parent/unlock.h"
 
 static const struct {
     const char *name;
     role_main *main;
 } roles[] = {
-    {NULL, NULL},
+    {"check", check_main},
+    {"unlock", unlock_main},
 };
 
 role_main *role_find(const char *argv0)
@@ -20,8 +23,7 @@ role_main *role_find(const char *argv0)
         return NULL;
     }
     for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
-        if (roles[i].name != NULL &&
-            str_equal(str_from(roles[i].name), str_slice(name, 9, name.len))) {
+        if (str_equal(str_from(roles[i].name), str_slice(name, 9, name.len))) {
             return roles[i].main;
         }
     }

@@ -578,6 +578,7 @@ static void bury(struct process *process)
     if (process->answered != NULL) {
         if (!process->has_answered) {
             process->has_answered = true;
+            log_death(process);
             process->answered(house->ctx, NULL, -1);
         }
         return;
