@@ -184,12 +184,15 @@ static int load_exponents(struct json_in *in, const struct json_place *at, json_
 
 static bool env_knows(const struct pack *pack, struct str name)
 {
+    if (str_equal(name, STR("base")) || str_equal(name, STR("token"))) {
+        return true; /* the vault key, also where a field of the credential is called so */
+    }
     for (size_t i = 0; i < pack->field_count; i++) {
         if (str_equal(pack->fields[i].name, name)) {
             return !pack->fields[i].secret;
         }
     }
-    return str_equal(name, STR("base")) || str_equal(name, STR("token"));
+    return false;
 }
 
 static int load_variable(struct json_in *in, const struct json_place *at, json_t *value,
