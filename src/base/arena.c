@@ -57,6 +57,14 @@ void arena_reset(struct arena *arena)
     }
 }
 
+void arena_wipe(struct arena *arena)
+{
+    for (struct block *block = arena->blocks; block != NULL; block = block->next) {
+        mem_wipe(block->bytes, block->used);
+    }
+    arena_reset(arena);
+}
+
 void *arena_zeroed(struct arena *arena, size_t count, size_t size)
 {
     if (size != 0 && count > (SIZE_MAX / 2) / size) {

@@ -14,6 +14,7 @@ struct arena;
 struct arena *arena_new(void);
 void arena_free(struct arena *arena);  /* takes NULL too */
 void arena_reset(struct arena *arena); /* frees what was taken, keeps one block for the next use */
+void arena_wipe(struct arena *arena);  /* overwrites what was taken, then resets */
 
 void *arena_zeroed(struct arena *arena, size_t count, size_t size); /* aligned for any type */
 struct str arena_copy(struct arena *arena, struct str s);           /* and a NUL behind it */

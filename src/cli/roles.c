@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "parent/check.h"
 #include "parent/unlock.h"
+#include "reader/reader.h"
 
 static const struct {
     const char *name;
@@ -13,6 +14,7 @@ static const struct {
 } roles[] = {
     {"check", check_main},
     {"unlock", unlock_main},
+    {"reader", reader_main},
 };
 
 role_main *role_find(const char *argv0)
