@@ -17,6 +17,8 @@ static int run_version(const struct invocation *invocation)
 #define OPTIONS(table) table, &table##_count
 
 const struct command commands[] = {
+    {"init", "", "make the data directory, its keys and the administrator's token", run_init,
+     OPTIONS(init_options)},
     {"serve", "", "run the broker", run_serve, OPTIONS(serve_options)},
     {"credential put", "NAME", "store a real key (read from standard input), or rotate it",
      run_credential_put, OPTIONS(credential_put_options)},

@@ -11,6 +11,7 @@
     extern const struct option name[];                                                             \
     extern const size_t name##_count
 
+COMMAND_OPTIONS(init_options);
 COMMAND_OPTIONS(serve_options);
 COMMAND_OPTIONS(credential_put_options);
 COMMAND_OPTIONS(credential_rm_options);
@@ -29,7 +30,7 @@ COMMAND_OPTIONS(stop_add_options);
 COMMAND_OPTIONS(prices_put_options);
 COMMAND_OPTIONS(json_options); /* --json alone */
 
-command_run run_serve, run_doctor;
+command_run run_init, run_serve, run_doctor;
 command_run run_credential_put, run_credential_list, run_credential_show, run_credential_rm;
 command_run run_key_issue, run_key_list, run_key_show, run_key_set, run_key_revoke, run_key_pause,
     run_key_resume;
