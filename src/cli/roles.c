@@ -7,12 +7,14 @@
 #include "parent/check.h"
 #include "parent/unlock.h"
 #include "reader/reader.h"
+#include "scribe/scribe.h"
 
 static const struct {
     const char *name;
     role_main *main;
 } roles[] = {
     {"check", check_main},
+    {"scribe", scribe_main},
     {"unlock", unlock_main},
     {"reader", reader_main},
 };

@@ -227,6 +227,7 @@ int loop_run(struct loop *loop)
         run_timers(loop);
         run_hooks(loop);
     }
+    loop->stopped = false; /* it may be run again */
     return loop->status;
 }
 
