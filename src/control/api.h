@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api: the operator's API, without the process around it.
+ *
+ * A request becomes a job: found in the table of routes, its JSON parsed and checked, asked of the
+ * judge as a CALL, and answered with what the judge says.  The judge decides who may do what: a
+ * bearer token goes to it as its SHA-256, and whoever is at the local socket as root or as our own
+ * user is said to be local.
+ */
+#ifndef CONTROL_API_H
+#define CONTROL_API_H
+
+#include "control/server.h"
+#include "ipc/message.h"
+#include "os/loop.h"
+#include "pack/pack.h"
+
+struct api;
+
+/* `data_dir` is where the database is, to be read. */
+struct api *api_new(struct loop *loop, const char *data_dir);
+void api_free(struct api *api); /* takes NULL too; ends what is open */
+
+struct server *api_server(struct api *api);
+
+/* Takes over `config`; the earlier one is freed. */
+void api_set_config(struct api *api, struct config *config);
+
+/* Takes over `fd`, the channel to the judge.  `fault` is called when the judge breaks the rules. */
+void api_set_judge(struct api *api, int fd, void (*fault)(void *ctx, const char *why), void *ctx);
+bool api_is_ready(const struct api *api); /* has all that it needs */
+
+#endif
