@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "http/url.h"
 #include "pack/match.h"
 
 enum { FOLDED_MAX = 64 };
@@ -330,6 +331,37 @@ uint32_t pack_find_operation(const struct pack *pack, struct str name)
         }
     }
     return PACK_NONE;
+}
+
+/* A name in full goes before one with a star. */
+static uint32_t find_host(const struct pack *pack, struct str host)
+{
+    uint32_t found = PACK_NONE;
+
+    for (uint32_t i = 0; i < pack->upstream_count; i++) {
+        for (size_t k = 0; k < pack->upstreams[i].host_count; k++) {
+            struct str pattern = pack->upstreams[i].hosts[k];
+            if (str_equal_nocase(pattern, host)) {
+                return i;
+            }
+            if (found == PACK_NONE && url_host_matches(pattern, host)) {
+                found = i;
+            }
+        }
+    }
+    return found;
+}
+
+uint32_t pack_take_host(const struct pack *pack, struct str *path)
+{
+    struct str rest = str_slice(*path, 1, path->len);
+    struct str host = str_take_until(&rest, '/');
+    uint32_t upstream = host.len > 0 ? find_host(pack, host) : PACK_NONE;
+
+    if (upstream != PACK_NONE) {
+        *path = path->len > host.len + 1 ? str_slice(*path, host.len + 1, path->len) : STR("/");
+    }
+    return upstream;
 }
 
 enum { NAME_MAX_BYTES = 96 };

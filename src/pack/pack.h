@@ -372,6 +372,10 @@ uint32_t config_find_pack(const struct config *config, struct str vendor); /* or
 uint32_t pack_find_operation(const struct pack *pack, struct str name);    /* or PACK_NONE */
 /* The loaded name that is nearest to a misspelt one; empty when nothing is near. */
 struct str pack_nearest_operation(const struct pack *pack, struct str name);
+/* A path such as "/verify.twilio.com/v2/Services", as clients write it that know several hosts
+ * but one base URL: takes the host off *path and gives its upstream.  PACK_NONE, and *path as it
+ * was, when the first segment is no host of this pack. */
+uint32_t pack_take_host(const struct pack *pack, struct str *path);
 enum body_encoding pack_encoding_of(const struct pack *pack, struct str path);
 const struct pack_header *pack_find_header(const struct pack *pack, struct str name); /* or NULL */
 
