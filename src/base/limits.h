@@ -58,6 +58,8 @@ enum {
     /* judge timers */
     LIMIT_COMMIT_MS = 2000,
     LIMIT_BEGIN_BY_MS = 10 * 1000,
+    LIMIT_IN_FLIGHT_WAIT_MS =
+        10 * 1000, /* for the request before it under the same idempotency key */
 
     /* vault timers */
     LIMIT_RESOLVE_MS = 5 * 1000,

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "base/str.h"
+#include "gate/gate.h"
 #include "parent/check.h"
 #include "parent/unlock.h"
 #include "reader/reader.h"
@@ -17,6 +18,7 @@ static const struct {
     {"scribe", scribe_main},
     {"unlock", unlock_main},
     {"reader", reader_main},
+    {"gate", gate_main},
 };
 
 role_main *role_find(const char *argv0)

@@ -29,6 +29,7 @@ static const struct {
     {403, "Forbidden", "permission_error"},
     {404, "Not Found", "not_found_error"},
     {405, "Method Not Allowed", "invalid_request_error"},
+    {408, "Request Timeout", "invalid_request_error"},
     {409, "Conflict", "conflict_error"},
     {413, "Content Too Large", "request_too_large"},
     {414, "URI Too Long", "invalid_request_error"},

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a request's head to ADMIT: what may not go on is taken out here, and the credentials that
+ * were presented are set apart.  None of them is checked here: the gate knows no key.
+ */
+#include <string.h>
+
+#include "base/encode.h"
+#include "base/mem.h"
+#include "gate/connection.h"
+#include "http/url.h"
+
+enum { PRESENTED_MAX = LIMIT_FIELDS + 4 };
+
+/* ---- names ---- */
+
+/* Equal but for '-' and '_', which servers behind us may take for one another. */
+static bool is_named(struct str name, const char *folded)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.data[i] == '-' || name.data[i] == '_') {
+            continue;
+        }
+        if (name.data[i] != *folded) {
+            return false;
+        }
+        folded++;
+    }
+    return *folded == '\0';
+}
+
+/* `folded` begins the folded name. */
+static bool begins_named(struct str name, const char *folded)
+{
+    for (size_t i = 0; i < name.len && *folded != '\0'; i++) {
+        if (name.data[i] == '-' || name.data[i] == '_') {
+            continue;
+        }
+        if (name.data[i] != *folded) {
+            return false;
+        }
+        folded++;
+    }
+    return *folded == '\0';
+}
+
+/* Headers that make a server behind us see another request, or that are between the client and
+ * us. */
+static bool is_dropped(struct str name)
+{
+    switch (name.data[0]) {
+    case 'e':
+        return is_named(name, "expect");
+    case 'f':
+        return is_named(name, "forwarded");
+    case 'h':
+        return is_named(name, "host");
+    case 'p':
+        return begins_named(name, "proxy");
+    case 'x':
+        return begins_named(name, "xforwarded") || is_named(name, "xhost") ||
+               is_named(name, "xoriginalurl") || is_named(name, "xrewriteurl") ||
+               is_named(name, "xhttpmethodoverride") || is_named(name, "xhttpmethod") ||
+               is_named(name, "xmethodoverride");
+    default:
+        return false;
+    }
+}
+
+static bool is_credential(const struct gate *gate, struct str name)
+{
+    switch (name.data[0]) {
+    case 'a':
+        if (is_named(name, "authorization") || is_named(name, "apikey")) {
+            return true;
+        }
+        break;
+    case 'x':
+        if (is_named(name, "xapikey") || is_named(name, "xgoogapikey")) {
+            return true;
+        }
+        break;
+    default:
+        break;
+    }
+    return gate->config != NULL && header_is_credential(gate->config, name);
+}
+
+/* ---- credentials ---- */
+
+struct presenting {
+    struct gate *gate;
+    struct message_admit *admit;
+};
+
+static void present(struct presenting *to, enum credential_form form, struct str name,
+                    struct str value)
+{
+    struct message_admit *admit = to->admit;
+
+    if (admit->presented_count < LIMIT_FIELDS) {
+        admit->presented[admit->presented_count++] =
+            (struct message_presented){.form = form, .name = name, .value = value};
+    }
+}
+
+/* "user:password" in base64: both parts. */
+static bool present_basic(struct presenting *to, struct str name, struct str encoded)
+{
+    struct gate *gate = to->gate;
+
+    buf_cut(&gate->plain, 0);
+    if (!base64_decode(&gate->plain, encoded)) {
+        return false;
+    }
+    struct str pair = buf_str(&gate->plain);
+    size_t colon = str_index(pair, ':', 0);
+    if (colon == pair.len) {
+        return false;
+    }
+    present(to, FORM_BASIC_USER, name, str_slice(pair, 0, colon));
+    present(to, FORM_BASIC_PASS, name, str_slice(pair, colon + 1, pair.len));
+    return true;
+}
+
+static void present_authorization(struct presenting *to, struct str name, struct str value)
+{
+    struct str rest = value;
+    struct str scheme = str_take_until(&rest, ' ');
+
+    rest = str_trim(rest);
+    if (rest.len > 0 && str_equal_nocase(scheme, STR("bearer"))) {
+        present(to, FORM_BEARER, name, rest);
+    } else if (rest.len > 0 && str_equal_nocase(scheme, STR("token"))) {
+        present(to, FORM_TOKEN, name, rest);
+    } else if (!str_equal_nocase(scheme, STR("basic")) || !present_basic(to, name, rest)) {
+        present(to, FORM_HEADER, name, value);
+    }
+}
+
+static void present_header(struct presenting *to, const struct message_header *header)
+{
+    if (str_equal(header->name, STR("authorization"))) {
+        present_authorization(to, header->name, header->value);
+    } else {
+        present(to, FORM_HEADER, header->name, header->value);
+    }
+}
+
+/* ---- headers ---- */
+
+/* Into gate->headers: all that is end-to-end and no credential.  With `to`, credentials go there.
+ */
+static size_t sort_headers(struct gate *gate, const struct http_head *head, struct presenting *to)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < head->field_count; i++) {
+        const struct message_header *field = &head->fields[i];
+        if (is_credential(gate, field->name)) {
+            if (to != NULL) {
+                present_header(to, field);
+            }
+        } else if (!is_dropped(field->name) && !http_is_hop_by_hop(head, field->name)) {
+            gate->headers[count++] = *field;
+        }
+    }
+    return count;
+}
+
+size_t admit_free_headers(struct gate *gate, const struct http_head *head)
+{
+    size_t count = sort_headers(gate, head, NULL), kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        /* For our audit only. */
+        if (!is_named(gate->headers[i].name, "xagentrunid")) {
+            gate->headers[kept++] = gate->headers[i];
+        }
+    }
+    return kept;
+}
+
+/* ---- the request ---- */
+
+static bool asks_upgrade(const struct http_head *head)
+{
+    const struct str *upgrade = http_field(head, STR("upgrade"));
+
+    /* An offer of h2c may be passed over in silence (RFC 9110 7.8), and some clients make it with
+     * every request. */
+    return http_field_count(head, STR("upgrade")) > 0 &&
+           (upgrade == NULL || !str_equal_nocase(*upgrade, STR("h2c")));
+}
+
+/* Why this request is refused before anybody is asked; NULL when it is not. */
+static const char *refusal_of(const struct http_head *head, unsigned *ret_status)
+{
+    const char *why = NULL;
+
+    *ret_status = 501;
+    if (str_equal(head->method, STR("CONNECT"))) {
+        return "This door takes requests at its own base URL; it opens no tunnels (CONNECT).";
+    }
+    if (str_equal(head->method, STR("TRACE"))) {
+        return "TRACE is not done here.";
+    }
+    if (asks_upgrade(head)) {
+        return "No other protocol than HTTP/1.1 is spoken here; the Upgrade is refused.";
+    }
+    *ret_status = 400;
+    if (!url_path_is_plain(head->path, &why) || !url_query_is_plain(head->query, &why)) {
+        return why;
+    }
+    return NULL;
+}
+
+static struct str lower_host(struct gate *gate, struct str host)
+{
+    size_t len = host.len < sizeof(gate->host) ? host.len : 0; /* the parser's bound is lower */
+
+    for (size_t i = 0; i < len; i++) {
+        gate->host[i] = ascii_lower(host.data[i]);
+    }
+    return str_of(gate->host, len);
+}
+
+static void ask_judge(struct connection *client)
+{
+    struct gate *gate = client->gate;
+    struct exchange *exchange = client->exchange;
+    const struct http_head *head = &gate->head;
+    struct message_admit admit = {
+        .request = ++gate->next_request,
+        .door = DOOR_PREFIX,
+        .listener = client->listener,
+        .source = str_from(client->source),
+        .tls = client->tls != NULL,
+        .http10 = head->minor == 0,
+        .host = lower_host(gate, head->host),
+        .method = head->method,
+        .path = head->path,
+        .query = head->query,
+        .has_query = head->has_query,
+        .body = head->body,
+        .content_length = head->content_length,
+        .expect_continue = head->expect_continue,
+        .presented = gate->presented,
+        .headers = gate->headers,
+    };
+    struct presenting to = {gate, &admit};
+
+    admit.header_count = sort_headers(gate, head, &to);
+    exchange->request = admit.request;
+    exchange->admitted = true;
+    table_add(&gate->requests, exchange);
+    gate->open_admissions++;
+    connection_move(client, CONNECTION_JUDGE);
+    if (!channel_send(gate->judge->channel, MESSAGE_ADMIT, &admit)) {
+        exchange->admitted = false;
+        answer_refuse(client, VERDICT_LEDGER_UNAVAILABLE, 0,
+                      "keybrake is too busy to decide about this request. Try again.");
+    }
+    /* What was decoded was a token. */
+    mem_wipe(gate->plain.data, gate->plain.size);
+}
+
+void admit_request(struct connection *client)
+{
+    struct gate *gate = client->gate;
+    struct exchange *exchange = client->exchange;
+    const struct http_head *head = &gate->head;
+    unsigned status;
+
+    exchange->head_request = str_equal(head->method, STR("HEAD"));
+    exchange->http10 = head->minor == 0;
+    exchange->expect = head->expect_continue;
+    exchange->body_done =
+        head->body == BODY_NONE || (head->body == BODY_LENGTH && head->content_length == 0);
+    exchange->may_wait = http_field_count(head, STR("idempotency-key")) > 0;
+    http_body_begin(&exchange->body, head->body, head->content_length);
+    client->close_after = !head->keep_alive;
+
+    const char *why = refusal_of(head, &status);
+    if (why != NULL) {
+        gate->refused_heads++;
+        answer_refuse(client, VERDICT_BAD_REQUEST, status, why);
+    } else if (gate->judge == NULL) {
+        answer_refuse(client, VERDICT_LEDGER_UNAVAILABLE, 0,
+                      "The process that decides is being restarted. Try again.");
+    } else if (gate->open_admissions >= LIMIT_OPEN_ADMISSIONS_A_GATE) {
+        answer_refuse(client, VERDICT_LIMIT_REACHED, 0,
+                      "This gate has as many requests open as it may (4096).");
+    } else if (gate->buffered_bytes + LIMIT_STREAM_WINDOW_BYTES > LIMIT_GATE_BUFFER_BYTES) {
+        answer_refuse(client, VERDICT_LEDGER_UNAVAILABLE, 0,
+                      "This gate's buffers are full. Try again.");
+    } else {
+        ask_judge(client);
+    }
+}

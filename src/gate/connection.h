@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * connection: what a gate holds: itself, its connections, and the requests on them.
+ *
+ * A connection (struct connection) is small and has no buffers while it is idle.  A request that is
+ * being served has an exchange as well.  One request at a time a connection: what follows it waits
+ * unparsed.
+ */
+#ifndef GATE_CONNECTION_H
+#define GATE_CONNECTION_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/table.h"
+#include "http/body.h"
+#include "http/head.h"
+#include "ipc/channel.h"
+#include "ipc/child.h"
+#include "os/loop.h"
+#include "pack/pack.h"
+#include "policy/verdict.h"
+#include "tls/tls.h"
+
+enum {
+    CONNECTION_READ_BYTES = 16 * 1024, /* asked of a socket at once */
+    CONNECTION_IN_MAX = LIMIT_HEAD_BYTES + 4 * CONNECTION_READ_BYTES,
+    /* An answer's head, one judged answer body in one piece, or a full window. */
+    CONNECTION_OUT_MAX = 4 * 1024 * 1024,
+    CONNECTION_SOURCE_BYTES = 46, /* an IPv6 address as text */
+    REQUEST_ID_BYTES = 32,
+    DATE_BYTES = 29,
+};
+
+/* A channel to a peer, which may be reborn: then the old link lives until its end is read. */
+struct link {
+    struct gate *gate;
+    enum process_role role;
+    uint32_t index;
+    struct channel *channel;
+    struct list streams; /* exchanges that depend on it */
+};
+
+/* A door's certificate, shared by its connections. */
+struct door_tls {
+    struct tls_context *context;
+    size_t users;
+};
+
+struct listener {
+    struct gate *gate;
+    uint32_t number;
+    bool tls, unix_socket;
+    struct loop_watch watch;
+    int fd; /* -1: none */
+    struct list link;
+};
+
+struct gate {
+    struct child *child; /* NULL in a test */
+    struct loop *loop;
+    struct config *config;
+    struct link *judge, *vault, *reader; /* NULL: not there now */
+    struct door_tls *door;
+    struct list listeners;
+    struct list clients; /* all but idle ones */
+    struct list idle;    /* the longest idle first */
+    struct list parked;  /* heads that wait for room in the judge's channel */
+    struct list dead;    /* to be freed at the end of the turn */
+    struct list spare;   /* exchanges to be used again */
+    size_t spare_count;
+    struct loop_hook bury;
+    struct loop_timer stats, accept_again;
+    struct table requests, grants; /* exchanges by their numbers */
+    uint64_t next_request;
+    size_t client_count, idle_count, client_max, drain_count;
+    size_t open_admissions;
+    uint64_t buffered_bytes; /* windows and judged bodies */
+    uint64_t refused_heads;
+    bool started, draining, accepting;
+    /* Scratch, used within one call only. */
+    struct arena *arena;
+    struct http_head head;
+    struct message_header headers[LIMIT_FIELDS + 4];
+    struct message_presented presented[LIMIT_FIELDS + 4];
+    char host[512];
+    struct buf plain;
+    char date[DATE_BYTES];
+    int64_t date_s;
+};
+
+enum connection_state {
+    CONNECTION_HANDSHAKE,
+    CONNECTION_IDLE,    /* between requests */
+    CONNECTION_HEAD,    /* some of a head is here */
+    CONNECTION_JUDGE,   /* ADMIT is out */
+    CONNECTION_READ,    /* the body goes to the reader */
+    CONNECTION_VERDICT, /* all of it went there */
+    CONNECTION_FORWARD, /* FORWARD is out; bodies stream both ways */
+    CONNECTION_FAILED,  /* the vault gave up before an answer; the judge will say what to tell */
+    CONNECTION_ANSWER,  /* all of the answer is in `out` */
+    CONNECTION_DRAIN,   /* answered; what the client still sends is read and forgotten */
+    CONNECTION_CLOSED,
+    CONNECTION_STATE_COUNT
+};
+
+struct exchange;
+
+struct connection {
+    struct gate *gate;
+    struct list link;
+    struct list parked;
+    struct loop_watch watch;
+    struct loop_timer timer;
+    struct loop_hook flush;
+    struct buf in, out;
+    struct tls *tls;       /* NULL: plain */
+    struct door_tls *door; /* with tls */
+    struct exchange *exchange;
+    uint64_t since_ms;      /* in this state */
+    uint64_t in_ms, out_ms; /* when bytes moved */
+    uint64_t drained_bytes;
+    uint32_t listener;
+    unsigned char state; /* enum connection_state */
+    bool peer_ended;     /* it said FIN, or close_notify */
+    bool close_after;    /* this answer is the last */
+    bool is_parked, shrunk;
+    bool skipped_line; /* the one empty line that may precede a request line */
+    size_t parsed;     /* so many bytes were there when the head was last parsed */
+    char source[CONNECTION_SOURCE_BYTES];
+};
+
+/* One request, from its head to the last byte of its answer. */
+struct exchange {
+    struct connection *client;
+    uint64_t request, grant, key;
+    struct link *link; /* vault or reader, while they serve it; NULL: none */
+    struct list streams;
+    struct list spare;
+    char request_id[REQUEST_ID_BYTES];
+    size_t request_id_len;
+    /* the request */
+    size_t head_bytes; /* of it at the front of client->in; 0: in `head` */
+    struct buf head;   /* copied, where the body had to be read before it was sent */
+    struct http_body body;
+    bool head_request, http10, expect, may_wait, body_done;
+    bool admitted;   /* the judge knows of it, and has not answered */
+    struct buf kept; /* a judged body */
+    uint64_t kept_max;
+    uint64_t up_credit;
+    /* the answer */
+    unsigned status; /* 0: no head yet */
+    unsigned interims;
+    enum body_kind framing; /* towards the client */
+    uint64_t answer_left;   /* BODY_LENGTH */
+    bool no_body, truncated, client_gone;
+    uint64_t down_window, down_taken;
+    uint64_t bytes_in, bytes_out;
+    uint64_t began_us, first_us;
+};
+
+/* ---- connection.c ---- */
+
+/* Takes over `fd`. */
+void connection_new(struct gate *gate, const struct listener *listener, int fd, const char *source);
+void connection_move(struct connection *client, enum connection_state next);
+const char *connection_state_name(enum connection_state state);
+/* Does what can be done with what is here. */
+void connection_work(struct connection *client);
+void connection_want_flush(struct connection *client);
+/* Nothing more can be said to it: tells who must know, and closes. */
+void connection_gone(struct connection *client);
+void connection_close(struct connection *client);
+/* The answer is complete in `out`; goes on when it has left. */
+void connection_answered(struct connection *client);
+/* Takes what is left of the request's body off the input.  True when none of it is missing. */
+bool connection_skip_body(struct connection *client);
+void gate_bury(struct gate *gate);
+
+/* ---- admit.c ---- */
+
+/* The request in gate->head: asks the judge, or refuses. */
+void admit_request(struct connection *client);
+/* The free headers of the request, into gate->headers. */
+size_t admit_free_headers(struct gate *gate, const struct http_head *head);
+
+/* ---- exchange.c: from and to judge, reader and vault ---- */
+
+struct exchange *exchange_new(struct connection *client);
+/* DONE, if the judge waits for it; then frees. */
+void exchange_end(struct exchange *exchange);
+/* Nothing more goes to the reader or the vault for it, and nothing of them is wanted. */
+void exchange_let_go(struct exchange *exchange);
+void exchange_feed_reader(struct connection *client);
+void exchange_feed_vault(struct connection *client);
+bool exchange_wants_body(const struct exchange *exchange);
+/* Bytes have left for the client: the vault may send more. */
+void exchange_credit(struct exchange *exchange);
+struct link *link_new(struct gate *gate, enum process_role role, uint32_t index, int fd);
+
+/* ---- answer.c ---- */
+
+/* A whole answer: of the judge, or one of ours. */
+void answer_send(struct connection *client, const struct message_answer *answer);
+/* A refusal in the universal envelope.  `status` 0: the verdict's own. */
+void answer_refuse(struct connection *client, enum verdict verdict, unsigned status,
+                   const char *text);
+/* The head of a streamed answer.  False when it is not one that may be sent. */
+bool answer_head(struct exchange *exchange, const struct message_head *head);
+bool answer_data(struct exchange *exchange, struct str bytes);
+void answer_end(struct exchange *exchange, bool truncated);
+void answer_continue(struct exchange *exchange);
+
+/* ---- doors.c ---- */
+
+void door_add(struct gate *gate, const struct message_listener *message, int fd);
+/* As the gate's room says. */
+void doors_update(struct gate *gate);
+void doors_close(struct gate *gate);
+
+/* ---- gate.c ---- */
+
+void gate_init(struct gate *gate, struct loop *loop, size_t client_max);
+void gate_clear(struct gate *gate);
+void gate_channel(struct gate *gate, enum process_role role, uint32_t index, int fd);
+void gate_drain(struct gate *gate);
+void gate_check_drained(struct gate *gate);
+void gate_fault(struct gate *gate, const struct link *link, const char *why);
+size_t gate_connection_max(void); /* as many as there may be descriptors */
+
+#endif

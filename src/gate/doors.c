@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Doors: accepting while there is room.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "gate/connection.h"
+
+enum {
+    ACCEPTS_A_TURN = 64,
+    ACCEPT_AGAIN_MS = 100, /* after the system had no room */
+};
+
+static void on_accept(void *ctx, uint32_t events);
+
+static bool may_accept(const struct gate *gate)
+{
+    return gate->started && !gate->draining && gate->accept_again.place == 0 &&
+           (gate->client_count < gate->client_max || gate->idle_count > 0) &&
+           (gate->judge == NULL || !channel_is_full(gate->judge->channel));
+}
+
+void doors_update(struct gate *gate)
+{
+    bool accept = may_accept(gate);
+
+    if (accept == gate->accepting) {
+        return;
+    }
+    gate->accepting = accept;
+    for (struct list *at = gate->listeners.next; at != &gate->listeners; at = at->next) {
+        struct listener *listener = LIST_THING(at, struct listener, link);
+        if (!accept) {
+            loop_unwatch(gate->loop, &listener->watch);
+        } else if (listener->watch.fd == -1 && listener->fd != -1) {
+            loop_watch(gate->loop, &listener->watch, listener->fd, EPOLLIN, on_accept, listener);
+        }
+    }
+}
+
+/* What accepted sockets take over from it: no waiting for more bytes, and on loopback the
+ * congestion control that costs least there. */
+static void tune(const struct listener *listener, struct str address)
+{
+    static const char cubic[] = "cubic";
+    int one = 1;
+
+    if (listener->unix_socket) {
+        return;
+    }
+    (void)setsockopt(listener->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (str_starts(address, STR("127.")) || str_starts(address, STR("[::1]")) ||
+        str_starts(address, STR("localhost:"))) {
+        (void)setsockopt(listener->fd, IPPROTO_TCP, TCP_CONGESTION, cubic, sizeof(cubic) - 1);
+    }
+}
+
+void door_add(struct gate *gate, const struct message_listener *message, int fd)
+{
+    struct listener *listener = mem_zeroed(sizeof(*listener));
+
+    listener->gate = gate;
+    listener->number = message->listener;
+    listener->tls = message->tls;
+    listener->unix_socket = message->unix_socket;
+    listener->fd = fd;
+    listener->watch = LOOP_WATCH_NONE;
+    list_init(&listener->link);
+    list_add(&gate->listeners, &listener->link);
+    tune(listener, message->address);
+    gate->accepting = false; /* so that the new one is watched too */
+    doors_update(gate);
+}
+
+void doors_close(struct gate *gate)
+{
+    while (!list_empty(&gate->listeners)) {
+        struct listener *listener = LIST_THING(gate->listeners.next, struct listener, link);
+        list_remove(&listener->link);
+        loop_unwatch(gate->loop, &listener->watch);
+        (void)close(listener->fd);
+        free(listener);
+    }
+    gate->accepting = false;
+}
+
+static void source_text(const struct sockaddr_storage *address, char *out)
+{
+    const struct sockaddr_in *v4 = (const void *)address;
+    const struct sockaddr_in6 *v6 = (const void *)address;
+    static const unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    const char *text = NULL;
+
+    if (address->ss_family == AF_INET) {
+        text = inet_ntop(AF_INET, &v4->sin_addr, out, CONNECTION_SOURCE_BYTES);
+    } else if (address->ss_family == AF_INET6 &&
+               memcmp(&v6->sin6_addr, mapped, sizeof(mapped)) == 0) {
+        text = inet_ntop(AF_INET, v6->sin6_addr.s6_addr + 12, out, CONNECTION_SOURCE_BYTES);
+    } else if (address->ss_family == AF_INET6) {
+        text = inet_ntop(AF_INET6, &v6->sin6_addr, out, CONNECTION_SOURCE_BYTES);
+    }
+    if (text == NULL) {
+        memcpy(out, "unix", sizeof("unix"));
+    }
+}
+
+static void accept_again(void *ctx)
+{
+    doors_update(ctx);
+}
+
+/* Out of descriptors or memory: the next try waits, or we would spin on a readable listener. */
+static void pause_accepting(struct gate *gate)
+{
+    log_warn("accept-paused", "reason=\"%s\"", strerror(errno));
+    loop_timer_set(gate->loop, &gate->accept_again, ACCEPT_AGAIN_MS, accept_again, gate);
+    doors_update(gate);
+}
+
+/* A connection that waits for nothing makes room for one that wants something. */
+static bool make_room(struct gate *gate)
+{
+    if (gate->client_count < gate->client_max) {
+        return true;
+    }
+    if (list_empty(&gate->idle)) {
+        return false;
+    }
+    connection_gone(LIST_THING(gate->idle.next, struct connection, link));
+    return true;
+}
+
+static bool is_of_one_connection(int error)
+{
+    return error == EINTR || error == ECONNABORTED || error == EPROTO || error == EPERM;
+}
+
+static void on_accept(void *ctx, uint32_t events)
+{
+    struct listener *listener = ctx;
+    struct gate *gate = listener->gate;
+
+    (void)events;
+    for (int i = 0; i < ACCEPTS_A_TURN && may_accept(gate); i++) {
+        struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+        socklen_t len = sizeof(address);
+        char source[CONNECTION_SOURCE_BYTES];
+
+        if (!make_room(gate)) {
+            break;
+        }
+        int fd = accept4(listener->fd, (struct sockaddr *)(void *)&address, &len,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && errno == EAGAIN) {
+            return;
+        }
+        if (fd < 0) {
+            if (!is_of_one_connection(errno)) {
+                pause_accepting(gate);
+                return;
+            }
+            continue;
+        }
+        if (listener->tls && gate->door == NULL) {
+            (void)close(fd); /* no certificate: the door is shut */
+            continue;
+        }
+        source_text(&address, source);
+        connection_new(gate, listener, fd, source);
+    }
+    doors_update(gate);
+}
