@@ -15,8 +15,8 @@ static struct str date_now(struct gate *gate)
 
     if (wall_ms / 1000 != gate->date_s) {
         struct buf text;
-        buf_init(&text, DATE_BYTES);
-        if (http_write_date(&text, wall_ms)) {
+        buf_init(&text, 2 * DATE_BYTES);
+        if (http_write_date(&text, wall_ms) && buf_len(&text) == DATE_BYTES) {
             memcpy(gate->date, buf_str(&text).data, buf_len(&text));
             gate->date_s = wall_ms / 1000;
         }

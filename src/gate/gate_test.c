@@ -1,0 +1,1030 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A gate in a process of its own; the test is its client, judge, vault and reader.
+ */
+#include "gate/gate.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/test.h"
+#include "gate/connection.h"
+
+enum { WAIT_MS = 2000, SHORT_MS = 60, TEXT_MAX = 8 * 1024 * 1024 };
+
+/* What the test holds of one gate. */
+static struct {
+    pid_t pid;
+    int judge, vault, reader, client, doors;
+    struct arena *arena;
+    struct buf in;  /* the last frame */
+    struct buf got; /* what the client has received */
+} t;
+
+/* ---- the gate's process ---- */
+
+struct side {
+    struct gate gate;
+    struct loop_watch watch; /* one byte and a descriptor: a new connection, or a new vault */
+    int doors;
+};
+
+static void on_command(void *ctx, uint32_t events)
+{
+    struct side *side = ctx;
+    char control[CMSG_SPACE(sizeof(int))] = {0}, what = 0;
+    struct iovec piece = {&what, 1};
+    struct msghdr header = {.msg_iov = &piece,
+                            .msg_iovlen = 1,
+                            .msg_control = control,
+                            .msg_controllen = sizeof(control)};
+    static const struct listener listener = {.number = 1, .unix_socket = true};
+    int fd = -1;
+
+    (void)events;
+    if (recvmsg(side->doors, &header, 0) <= 0) {
+        loop_stop(side->gate.loop, 0);
+        return;
+    }
+    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&header)), sizeof(fd));
+    if (what == 'c') {
+        connection_new(&side->gate, &listener, fd, "192.0.2.1");
+    } else if (what == 'v') {
+        gate_channel(&side->gate, ROLE_VAULT, 0, fd);
+    } else if (what == 'd') {
+        (void)close(fd);
+        gate_drain(&side->gate);
+    }
+}
+
+static void run_gate(int judge, int vault, int reader, int doors)
+{
+    struct side *side = mem_zeroed(sizeof(*side));
+    struct err err;
+    struct loop *loop = loop_new(&err);
+
+    gate_init(&side->gate, loop, 1000);
+    gate_channel(&side->gate, ROLE_JUDGE, 0, judge);
+    gate_channel(&side->gate, ROLE_VAULT, 0, vault);
+    gate_channel(&side->gate, ROLE_READER, 0, reader);
+    side->doors = doors;
+    side->watch = LOOP_WATCH_NONE;
+    loop_watch(loop, &side->watch, doors, EPOLLIN, on_command, side);
+    (void)loop_run(loop);
+    gate_clear(&side->gate);
+    loop_free(loop);
+    free(side);
+    exit(0);
+}
+
+static void pair(int fds[2])
+{
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
+}
+
+static void command(char what, int fd)
+{
+    char control[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec piece = {&what, 1};
+    struct msghdr header = {.msg_iov = &piece,
+                            .msg_iovlen = 1,
+                            .msg_control = control,
+                            .msg_controllen = sizeof(control)};
+    struct cmsghdr *part = CMSG_FIRSTHDR(&header);
+
+    *part = (struct cmsghdr){
+        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+    memcpy(CMSG_DATA(part), &fd, sizeof(fd));
+    CHECK(sendmsg(t.doors, &header, 0) == 1);
+    (void)close(fd);
+}
+
+static int new_client(void)
+{
+    int fds[2];
+    pair(fds);
+    command('c', fds[1]);
+    return fds[0];
+}
+
+static void begin(void)
+{
+    int judge[2], vault[2], reader[2], doors[2];
+
+    pair(judge);
+    pair(vault);
+    pair(reader);
+    pair(doors);
+    t.pid = fork();
+    if (t.pid == 0) {
+        (void)close(judge[0]);
+        (void)close(vault[0]);
+        (void)close(reader[0]);
+        (void)close(doors[0]);
+        run_gate(judge[1], vault[1], reader[1], doors[1]);
+    }
+    (void)close(judge[1]);
+    (void)close(vault[1]);
+    (void)close(reader[1]);
+    (void)close(doors[1]);
+    t.judge = judge[0];
+    t.vault = vault[0];
+    t.reader = reader[0];
+    t.doors = doors[0];
+    t.arena = arena_new();
+    buf_init(&t.in, LIMIT_FRAME_BYTES + 64);
+    buf_init(&t.got, TEXT_MAX);
+    t.client = new_client();
+}
+
+static void end(void)
+{
+    int status = 1;
+
+    (void)close(t.doors);
+    (void)waitpid(t.pid, &status, 0);
+    CHECK(status == 0);
+    (void)close(t.judge);
+    (void)close(t.vault);
+    (void)close(t.reader);
+    (void)close(t.client);
+    arena_free(t.arena);
+    buf_clear(&t.in);
+    buf_clear(&t.got);
+}
+
+/* ---- frames ---- */
+
+static void tell(int fd, enum message_type type, const void *message)
+{
+    struct buf out;
+
+    buf_init(&out, LIMIT_FRAME_BYTES + 8);
+    (void)buf_add(&out, "\0\0\0\0\0\0\0", 8);
+    CHECK(wire_encode(message_schema(type), message, &out));
+    size_t payload = buf_len(&out) - 8;
+    for (size_t i = 0; i < 4; i++) {
+        out.data[i] = (unsigned char)(payload >> (8 * i));
+    }
+    out.data[4] = (unsigned char)type;
+    for (struct str rest = buf_str(&out); rest.len > 0;) {
+        ssize_t sent = send(fd, rest.data, rest.len, MSG_NOSIGNAL);
+        if (sent <= 0) {
+            break;
+        }
+        rest = str_slice(rest, (size_t)sent, rest.len);
+    }
+    buf_clear(&out);
+}
+
+static bool readable(int fd, int wait_ms)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    return poll(&poll_fd, 1, wait_ms) == 1;
+}
+
+static bool read_exactly(int fd, size_t len)
+{
+    while (len > 0) {
+        unsigned char *room = buf_room(&t.in, len);
+        ssize_t got = readable(fd, WAIT_MS) ? recv(fd, room, len, 0) : -1;
+        if (got <= 0) {
+            return false;
+        }
+        buf_added(&t.in, (size_t)got);
+        len -= (size_t)got;
+    }
+    return true;
+}
+
+/* The next frame, which must be of this type. */
+static const void *expect(int fd, enum message_type type)
+{
+    buf_cut(&t.in, 0);
+    if (!read_exactly(fd, 8)) {
+        CHECK_CASE(false, message_name(type));
+        abort();
+    }
+    unsigned char head[8];
+    memcpy(head, buf_str(&t.in).data, 8);
+    size_t payload = (size_t)head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16;
+    buf_cut(&t.in, 0);
+    CHECK(read_exactly(fd, payload));
+    if ((enum message_type)head[4] != type) {
+        CHECK_CASE(false, message_name((enum message_type)head[4]));
+        abort();
+    }
+    arena_reset(t.arena);
+    void *message = arena_zeroed(t.arena, 1, message_schema(type)->size);
+    CHECK(wire_decode(message_schema(type), buf_str(&t.in), t.arena, message));
+    return message;
+}
+
+static bool silent(int fd)
+{
+    return !readable(fd, SHORT_MS);
+}
+
+/* ---- the client ---- */
+
+static void say(const char *text)
+{
+    CHECK(send(t.client, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text));
+}
+
+/* Waits until what has come ends so; then forgets it. */
+static bool hears(const char *text)
+{
+    struct str wanted = str_from(text);
+
+    while (buf_len(&t.got) < wanted.len && readable(t.client, WAIT_MS)) {
+        unsigned char *room = buf_room(&t.got, 65536);
+        ssize_t got = recv(t.client, room, 65536, 0);
+        if (got <= 0) {
+            break;
+        }
+        buf_added(&t.got, (size_t)got);
+    }
+    bool same = str_starts(buf_str(&t.got), wanted);
+    if (!same) {
+        (void)fprintf(stderr, "wanted: %s\ngot: %.*s\n", text, STR_FMT(buf_str(&t.got)));
+    }
+    buf_consume(&t.got, same ? wanted.len : 0);
+    return same;
+}
+
+/* Up to and with the empty line; the Date is checked and taken out. */
+static bool hears_head(const char *text)
+{
+    static char head[65536];
+    size_t len = 0;
+
+    for (;;) {
+        struct str in = buf_str(&t.got);
+        const char *end = in.len == 0 ? NULL : memmem(in.data, in.len, "\r\n\r\n", 4);
+        if (end != NULL) {
+            len = (size_t)(end - in.data) + 4;
+            break;
+        }
+        unsigned char *room = buf_room(&t.got, 4096);
+        ssize_t got = readable(t.client, WAIT_MS) ? recv(t.client, room, 4096, 0) : 0;
+        if (got <= 0) {
+            (void)fprintf(stderr, "wanted: %s\ngot: %.*s\n", text, STR_FMT(in));
+            return false;
+        }
+        buf_added(&t.got, (size_t)got);
+    }
+    struct str in = str_slice(buf_str(&t.got), 0, len);
+    const char *date = memmem(in.data, in.len, "date: ", 6);
+    size_t at = date == NULL ? 0 : (size_t)(date - in.data);
+    size_t date_len = date == NULL ? 0 : 6 + DATE_BYTES + 2;
+    memcpy(head, in.data, at);
+    memcpy(head + at, in.data + at + date_len, in.len - at - date_len);
+    head[in.len - date_len] = '\0';
+    buf_consume(&t.got, len);
+    bool same = strcmp(head, text) == 0;
+    if (!same) {
+        (void)fprintf(stderr, "wanted: %s\ngot: %s\n", text, head);
+    }
+    return same;
+}
+
+/* The end of what the gate says: 0 in order, 1 by a reset, -1 none. */
+static int hears_end(void)
+{
+    char byte;
+    if (!readable(t.client, WAIT_MS)) {
+        return -1;
+    }
+    ssize_t got = recv(t.client, &byte, 1, 0);
+    return got == 0 ? 0 : got < 0 ? 1 : -1;
+}
+
+/* ---- usual steps ---- */
+
+static uint64_t next_grant = 100;
+static uint64_t last_request;
+
+static void grant(void)
+{
+    struct message_granted granted = {
+        .request = last_request, .grant = ++next_grant, .key = 7, .request_id = STR("req_1")};
+    tell(t.judge, MESSAGE_GRANTED, &granted);
+}
+
+static const struct message_admit *expect_admit(void)
+{
+    const struct message_admit *admit = expect(t.judge, MESSAGE_ADMIT);
+    last_request = admit->request;
+    return admit;
+}
+
+static void expect_forward(void)
+{
+    const struct message_forward *forward = expect(t.vault, MESSAGE_FORWARD);
+    CHECK(forward->grant == next_grant);
+}
+
+static void answer(unsigned status, enum body_kind body, uint64_t length)
+{
+    struct message_header header = {STR("a"), STR("b")};
+    struct message_head head = {.grant = next_grant,
+                                .status = status,
+                                .reason = STR("R"),
+                                .headers = &header,
+                                .header_count = 1,
+                                .body = body,
+                                .content_length = length,
+                                .interim = status < 200};
+    tell(t.vault, MESSAGE_HEAD, &head);
+}
+
+static void data(const char *text)
+{
+    struct message_data piece = {.grant = next_grant, .bytes = str_from(text)};
+    tell(t.vault, MESSAGE_DATA, &piece);
+}
+
+static void finish(void)
+{
+    struct message_end piece = {.grant = next_grant};
+    tell(t.vault, MESSAGE_END, &piece);
+}
+
+static void deny(bool close)
+{
+    struct message_header header = {STR("keybrake-denied"), STR("cap_exceeded")};
+    struct message_answer denial = {.request = last_request,
+                                    .status = 429,
+                                    .reason = STR("No"),
+                                    .headers = &header,
+                                    .header_count = 1,
+                                    .body = STR("{}"),
+                                    .close = close};
+    tell(t.judge, MESSAGE_ANSWER, &denial);
+}
+
+static void expect_done(unsigned status, bool client_gone)
+{
+    const struct message_done *done = expect(t.judge, MESSAGE_DONE);
+    CHECK(done->request == last_request && done->status == status);
+    CHECK(done->client_gone == client_gone);
+}
+
+#define ANSWERED "HTTP/1.1 200 R\r\na: b\r\nkeybrake-request-id: req_1\r\n"
+#define DENIED "HTTP/1.1 429 No\r\nkeybrake-denied: cap_exceeded\r\nContent-Length: 2\r\n"
+
+/* ---- the cases ---- */
+
+static void test_admit(void)
+{
+    begin();
+    say("POST /stripe/v1/x?y=[z] HTTP/1.1\r\nHost: LOCALHOST:8787\r\nAuthorization: bearer  "
+        "vk_1\r\n"
+        "X_Api_Key: k2\r\nProxy-Authorization: p\r\nX-Forwarded-For: 1\r\nForwarded: f\r\n"
+        "X-HTTP_Method-Override: PUT\r\nX-Original-URL: /a\r\nX-Host: h\r\nTE: trailers\r\n"
+        "Connection: keep-alive, X-Hop\r\nX-Hop: 1\r\nUpgrade: h2c\r\nStripe-Account: acct_1\r\n"
+        "X-Agent-Run-Id: r1\r\nIdempotency-Key: i\r\nContent-Length: 0\r\n\r\n");
+    const struct message_admit *admit = expect_admit();
+    CHECK(str_equal(admit->method, STR("POST")) && str_equal(admit->path, STR("/stripe/v1/x")));
+    CHECK(admit->has_query && str_equal(admit->query, STR("y=[z]")));
+    CHECK(str_equal(admit->host, STR("localhost:8787")) && admit->listener == 1);
+    CHECK(str_equal(admit->source, STR("192.0.2.1")) && admit->body == BODY_LENGTH);
+    CHECK(admit->presented_count == 2 && admit->presented[0].form == FORM_BEARER);
+    CHECK(str_equal(admit->presented[0].value, STR("vk_1")));
+    CHECK(admit->presented[1].form == FORM_HEADER);
+    CHECK(str_equal(admit->presented[1].name, STR("x_api_key")));
+    CHECK(admit->header_count == 3);
+    CHECK(str_equal(admit->headers[0].name, STR("stripe-account")));
+    CHECK(str_equal(admit->headers[1].name, STR("x-agent-run-id")));
+    grant();
+    const struct message_forward *forward = expect(t.vault, MESSAGE_FORWARD);
+    CHECK(forward->header_count == 2);
+    CHECK(str_equal(forward->headers[0].name, STR("stripe-account")));
+    CHECK(str_equal(forward->headers[1].name, STR("idempotency-key")));
+    (void)expect(t.vault, MESSAGE_END);
+    answer(200, BODY_NONE, 0);
+    finish();
+    CHECK(hears_head(ANSWERED "Content-Length: 0\r\n\r\n"));
+    expect_done(200, false);
+    end();
+}
+
+static void test_credentials(void)
+{
+    static const struct {
+        const char *value;
+        size_t count;
+        enum credential_form form;
+        const char *first, *second;
+    } cases[] = {
+        {"Bearer k", 1, FORM_BEARER, "k", NULL},
+        {"BEARER \t k", 1, FORM_BEARER, "k", NULL},
+        {"token k", 1, FORM_TOKEN, "k", NULL},
+        {"Basic dXNlcjpwYXNz", 2, FORM_BASIC_USER, "user", "pass"},
+        {"basic dXNlcjo=", 2, FORM_BASIC_USER, "user", ""},
+        {"Basic !!", 1, FORM_HEADER, "Basic !!", NULL},
+        {"Basic dXNlcg==", 1, FORM_HEADER, "Basic dXNlcg==", NULL},
+        {"Bearer", 1, FORM_HEADER, "Bearer", NULL},
+        {"vk_1", 1, FORM_HEADER, "vk_1", NULL},
+        {"AWS4-HMAC-SHA256 Credential=a", 1, FORM_HEADER, "AWS4-HMAC-SHA256 Credential=a", NULL},
+    };
+
+    begin();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        say("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: ");
+        say(cases[i].value);
+        say("\r\n\r\n");
+        const struct message_admit *admit = expect_admit();
+        CHECK_CASE(admit->presented_count == cases[i].count && admit->header_count == 0,
+                   cases[i].value);
+        CHECK_CASE(admit->presented[0].form == cases[i].form, cases[i].value);
+        CHECK_CASE(str_equal(admit->presented[0].value, str_from(cases[i].first)), cases[i].value);
+        CHECK_CASE(cases[i].second == NULL ||
+                       (admit->presented[1].form == FORM_BASIC_PASS &&
+                        str_equal(admit->presented[1].value, str_from(cases[i].second))),
+                   cases[i].value);
+        deny(false);
+        CHECK(hears_head(DENIED "\r\n") && hears("{}"));
+    }
+    CHECK(silent(t.judge)); /* a refusal needs no DONE */
+    end();
+}
+
+static void test_pipelining(void)
+{
+    begin();
+    say("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+    CHECK(str_equal(expect_admit()->path, STR("/1")));
+    CHECK(silent(t.judge)); /* the second waits unparsed */
+    grant();
+    expect_forward();
+    answer(200, BODY_LENGTH, 3);
+    data("one");
+    finish();
+    CHECK(hears_head(ANSWERED "Content-Length: 3\r\n\r\n") && hears("one"));
+    expect_done(200, false);
+    CHECK(str_equal(expect_admit()->path, STR("/2")));
+    deny(false);
+    CHECK(hears_head(DENIED "\r\n") && hears("{}"));
+    say("\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\n"); /* one empty line may come first */
+    CHECK(str_equal(expect_admit()->path, STR("/3")));
+    end();
+}
+
+static void test_slow_head(void)
+{
+    static const char head[] = "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    begin();
+    for (size_t i = 0; i < sizeof(head) - 1; i++) {
+        CHECK(send(t.client, head + i, 1, 0) == 1);
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    CHECK(str_equal(expect_admit()->path, STR("/1")));
+    end();
+}
+
+static void test_refused_heads(void)
+{
+    static const struct {
+        const char *text, *status;
+    } cases[] = {
+        {"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 "},
+        {"GET / HTTP/1.1\nHost: a\n\n", "HTTP/1.1 400 "},
+        {"GET /a/../b HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 400 "},
+        {"GET /?a=%zz HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 400 "},
+        {"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 400 "},
+        {"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", "HTTP/1.1 501 "},
+        {"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 501 "},
+        {"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+         "HTTP/1.1 501 "},
+        {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 501 "},
+        {"GET / HTTP/3.0\r\nHost: a\r\n\r\n", "HTTP/1.1 505 "},
+    };
+
+    begin();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        (void)close(t.client);
+        t.client = new_client();
+        buf_cut(&t.got, 0);
+        say(cases[i].text);
+        CHECK_CASE(hears(cases[i].status), cases[i].text);
+        CHECK_CASE(silent(t.judge), cases[i].text);
+    }
+    end();
+}
+
+static void test_upload(void)
+{
+    begin();
+    say("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    CHECK(expect_admit()->body == BODY_CHUNKED);
+    grant();
+    expect_forward();
+    const struct message_data *piece = expect(t.vault, MESSAGE_DATA);
+    CHECK(str_equal(piece->bytes, STR("abc")));
+    CHECK(silent(t.vault));
+    say("4;x=y\r\ndefg\r\n0\r\nTrailer: t\r\n\r\n");
+    piece = expect(t.vault, MESSAGE_DATA);
+    CHECK(str_equal(piece->bytes, STR("defg")));
+    (void)expect(t.vault, MESSAGE_END);
+    answer(200, BODY_UNTIL_CLOSE, 0);
+    CHECK(hears_head(ANSWERED "Transfer-Encoding: chunked\r\n\r\n"));
+    data("data: 1\n\n"); /* server-sent events go out at once */
+    CHECK(hears("9\r\ndata: 1\n\n\r\n"));
+    data("data: 2\n\n");
+    CHECK(hears("9\r\ndata: 2\n\n\r\n"));
+    finish();
+    CHECK(hears("0\r\n\r\n"));
+    const struct message_done *done = expect(t.judge, MESSAGE_DONE);
+    CHECK(done->bytes_in == 7 && done->bytes_out == 18 && done->grant == next_grant);
+    end();
+}
+
+static void test_bad_upload(void)
+{
+    begin();
+    say("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nxyz\r\n");
+    (void)expect_admit();
+    grant();
+    expect_forward();
+    (void)expect(t.vault, MESSAGE_DATA);
+    const struct message_reset *reset = expect(t.vault, MESSAGE_RESET);
+    CHECK(reset->grant == next_grant && reset->error == UPSTREAM_CLIENT);
+    CHECK(hears("HTTP/1.1 400 "));
+    expect_done(400, false);
+
+    t.client = new_client();
+    buf_cut(&t.got, 0);
+    say("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
+    (void)expect_admit();
+    grant();
+    expect_forward();
+    (void)expect(t.vault, MESSAGE_DATA);
+    (void)shutdown(t.client, SHUT_WR);
+    (void)expect(t.vault, MESSAGE_RESET);
+    CHECK(hears("HTTP/1.1 400 "));
+    end();
+}
+
+static void read_body(uint64_t max)
+{
+    struct message_read_body rule = {
+        .request = last_request, .generation = 3, .rule = 5, .bytes_max = max};
+    tell(t.judge, MESSAGE_READ_BODY, &rule);
+}
+
+static void test_expect_and_judged_body(void)
+{
+    begin();
+    say("POST /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 6\r\nB: c\r\n\r\n");
+    CHECK(expect_admit()->expect_continue);
+    CHECK(!readable(t.client, SHORT_MS));
+    read_body(100);
+    CHECK(hears("HTTP/1.1 100 Continue\r\n\r\n"));
+    const struct message_body *body = expect(t.reader, MESSAGE_BODY);
+    CHECK(body->request == last_request && body->rule == 5 && body->generation == 3);
+    say("abc");
+    const struct message_body_data *piece = expect(t.reader, MESSAGE_BODY_DATA);
+    CHECK(str_equal(piece->bytes, STR("abc")));
+    say("def");
+    piece = expect(t.reader, MESSAGE_BODY_DATA);
+    CHECK(str_equal(piece->bytes, STR("def")));
+    const struct message_body_end *ended = expect(t.reader, MESSAGE_BODY_END);
+    CHECK(ended->complete && silent(t.vault));
+    grant();
+    const struct message_forward *forward = expect(t.vault, MESSAGE_FORWARD);
+    CHECK(forward->header_count == 1 && str_equal(forward->headers[0].name, STR("b")));
+    const struct message_data *kept = expect(t.vault, MESSAGE_DATA);
+    CHECK(str_equal(kept->bytes, STR("abcdef")));
+    (void)expect(t.vault, MESSAGE_END);
+    answer(200, BODY_LENGTH, 2);
+    data("ok");
+    finish();
+    CHECK(hears_head(ANSWERED "Content-Length: 2\r\n\r\n") && hears("ok"));
+    expect_done(200, false);
+
+    /* Refused after it was read: nothing of it is in the way of the next request. */
+    say("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nabGET /y HTTP/1.1\r\nHost: "
+        "a\r\n\r\n");
+    (void)expect_admit();
+    read_body(100);
+    (void)expect(t.reader, MESSAGE_BODY);
+    (void)expect(t.reader, MESSAGE_BODY_DATA);
+    (void)expect(t.reader, MESSAGE_BODY_END);
+    deny(false);
+    CHECK(hears_head(DENIED "\r\n") && hears("{}"));
+    CHECK(str_equal(expect_admit()->path, STR("/y")));
+    end();
+}
+
+static void test_judged_body_too_large(void)
+{
+    begin();
+    say("POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n");
+    (void)expect_admit();
+    read_body(4);
+    (void)expect(t.reader, MESSAGE_BODY);
+    (void)expect(t.reader, MESSAGE_BODY_DATA);
+    (void)expect(t.reader, MESSAGE_BODY_DATA);
+    const struct message_body_end *ended = expect(t.reader, MESSAGE_BODY_END);
+    CHECK(!ended->complete);
+    deny(false);
+    CHECK(hears_head(DENIED "Connection: close\r\n\r\n") && hears("{}") && hears_end() == 0);
+    end();
+}
+
+static void test_denial_under_upload(void)
+{
+    static char piece[65536];
+
+    begin();
+    say("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n");
+    (void)expect_admit();
+    deny(false);
+    for (int i = 0; i < 30; i++) {
+        ssize_t sent = send(t.client, piece, sizeof(piece), MSG_NOSIGNAL);
+        CHECK(sent == (ssize_t)sizeof(piece)); /* taken, never reset */
+    }
+    CHECK(hears_head(DENIED "Connection: close\r\n\r\n") && hears("{}") && hears_end() == 0);
+
+    /* With an Expect nobody knows whether the body comes: that connection ends too. */
+    (void)close(t.client);
+    t.client = new_client();
+    say("POST /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    (void)expect_admit();
+    deny(false);
+    CHECK(hears_head(DENIED "Connection: close\r\n\r\n") && hears("{}") && hears_end() == 0);
+
+    /* A small body that is here already lets the connection live. */
+    (void)close(t.client);
+    t.client = new_client();
+    say("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n");
+    (void)expect_admit();
+    say("ab");
+    deny(false);
+    CHECK(hears_head(DENIED "\r\n") && hears("{}"));
+    say("GET /y HTTP/1.1\r\nHost: a\r\n\r\n");
+    CHECK(str_equal(expect_admit()->path, STR("/y")));
+    end();
+}
+
+static void test_bodiless(void)
+{
+    begin();
+    say("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)expect_admit();
+    grant();
+    expect_forward();
+    answer(200, BODY_LENGTH, 99);
+    finish();
+    CHECK(hears_head(ANSWERED "Content-Length: 99\r\n\r\n"));
+    expect_done(200, false);
+
+    say("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)expect_admit();
+    deny(false);
+    CHECK(hears_head(DENIED "\r\n"));
+
+    say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)expect_admit();
+    grant();
+    expect_forward();
+    answer(304, BODY_NONE, 0);
+    finish();
+    CHECK(hears_head("HTTP/1.1 304 R\r\na: b\r\nkeybrake-request-id: req_1\r\n\r\n"));
+    expect_done(304, false);
+    end();
+}
+
+static void test_http10(void)
+{
+    begin();
+    say("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    CHECK(expect_admit()->http10);
+    grant();
+    expect_forward();
+    answer(103, BODY_NONE, 0); /* none to 1.0 */
+    answer(200, BODY_CHUNKED, 0);
+    data("abc");
+    data("def");
+    finish();
+    CHECK(hears_head(ANSWERED "Connection: close\r\n\r\n") && hears("abcdef"));
+    CHECK(hears_end() == 0);
+    end();
+}
+
+static void test_interim(void)
+{
+    begin();
+    say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)expect_admit();
+    grant();
+    expect_forward();
+    for (int i = 0; i < LIMIT_INTERIM_ANSWERS + 2; i++) {
+        answer(103, BODY_NONE, 0);
+    }
+    answer(200, BODY_NONE, 0);
+    finish();
+    for (int i = 0; i < LIMIT_INTERIM_ANSWERS; i++) {
+        CHECK(hears_head("HTTP/1.1 103 Early Hints\r\na: b\r\n\r\n"));
+    }
+    CHECK(hears_head(ANSWERED "Content-Length: 0\r\n\r\n"));
+    end();
+}
+
+static void reset(void)
+{
+    struct message_reset message = {.grant = next_grant, .error = UPSTREAM_RESET};
+    tell(t.vault, MESSAGE_RESET, &message);
+}
+
+static void test_truncated(void)
+{
+    begin();
+    say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)expect_admit();
+    grant();
+    expect_forward();
+    answer(200, BODY_CHUNKED, 0);
+    data("abc");
+    reset();
+    CHECK(hears_head(ANSWERED "Transfer-Encoding: chunked\r\n\r\n") && hears("3\r\nabc\r\n"));
+    CHECK(hears_end() == 0); /* and no last chunk */
+    expect_done(200, false);
+
+    (void)close(t.client);
+    t.client = new_client();
+    say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)expect_admit();
+    grant();
+    expect_forward();
+    answer(200, BODY_LENGTH, 5);
+    data("abc");
+    finish(); /* short of what was said */
+    CHECK(hears_head(ANSWERED "Content-Length: 5\r\n\r\n") && hears("abc"));
+    CHECK(hears_end() >= 0); /* by a reset on TCP */
+    expect_done(200, false);
+
+    /* Before a head: the judge has the word. */
+    (void)close(t.client);
+    t.client = new_client();
+    say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)expect_admit();
+    grant();
+    expect_forward();
+    reset();
+    CHECK(!readable(t.client, SHORT_MS));
+    deny(false);
+    CHECK(hears_head("HTTP/1.1 429 No\r\nkeybrake-denied: cap_exceeded\r\n"
+                     "keybrake-request-id: req_1\r\nContent-Length: 2\r\n\r\n"));
+    CHECK(hears("{}"));
+    expect_done(429, false);
+    end();
+}
+
+static void test_download_window(void)
+{
+    static char piece[LIMIT_STREAM_WINDOW_BYTES];
+    struct message_data bytes = {.bytes = {piece, sizeof(piece)}};
+    uint64_t credit = LIMIT_STREAM_WINDOW_BYTES, sent = 0;
+
+    begin();
+    memset(piece, 'x', sizeof(piece));
+    say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)expect_admit();
+    grant();
+    expect_forward();
+    answer(200, BODY_LENGTH, UINT64_C(1) << 40);
+    bytes.grant = next_grant;
+    /* The client reads nothing: credit must run dry, after the socket's buffer and one window. */
+    while (credit >= sizeof(piece) && sent < 64 * 1024 * 1024) {
+        tell(t.vault, MESSAGE_DATA, &bytes);
+        sent += sizeof(piece);
+        credit -= sizeof(piece);
+        while (readable(t.vault, SHORT_MS)) {
+            const struct message_window *window = expect(t.vault, MESSAGE_WINDOW);
+            credit += window->bytes;
+        }
+    }
+    CHECK(sent < 2 * 1024 * 1024);
+    /* It reads on: credit comes back, and the window has grown. */
+    uint64_t read = 0;
+    while (read < sent && readable(t.client, WAIT_MS)) {
+        static char sink[65536];
+        ssize_t got = recv(t.client, sink, sizeof(sink), 0);
+        read += got > 0 ? (uint64_t)got : sent;
+    }
+    while (readable(t.vault, SHORT_MS)) {
+        const struct message_window *window = expect(t.vault, MESSAGE_WINDOW);
+        credit += window->bytes;
+    }
+    CHECK(credit > LIMIT_STREAM_WINDOW_BYTES && credit <= LIMIT_STREAM_WINDOW_BYTES_MAX);
+    (void)close(t.client);
+    tell(t.vault, MESSAGE_DATA, &bytes); /* the client is gone: the vault hears it */
+    (void)expect(t.vault, MESSAGE_RESET);
+    expect_done(200, true);
+    t.client = new_client();
+    end();
+}
+
+static void test_upload_window(void)
+{
+    static char piece[LIMIT_STREAM_WINDOW_BYTES];
+    uint64_t taken = 0;
+
+    begin();
+    say("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+    (void)expect_admit();
+    grant();
+    expect_forward();
+    for (int i = 0; i < 8; i++) {
+        (void)send(t.client, piece, sizeof(piece), MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    while (readable(t.vault, SHORT_MS)) {
+        const struct message_data *got = expect(t.vault, MESSAGE_DATA);
+        taken += got->bytes.len;
+    }
+    CHECK(taken == LIMIT_STREAM_WINDOW_BYTES);
+    struct message_window window = {.grant = next_grant, .bytes = 1000};
+    tell(t.vault, MESSAGE_WINDOW, &window);
+    while (readable(t.vault, SHORT_MS)) {
+        const struct message_data *got = expect(t.vault, MESSAGE_DATA);
+        taken += got->bytes.len;
+    }
+    CHECK(taken == LIMIT_STREAM_WINDOW_BYTES + 1000);
+    /* An answer before the upload has ended: relayed, then the rest is drained. */
+    answer(200, BODY_LENGTH, 2);
+    data("ok");
+    finish();
+    CHECK(hears_head(ANSWERED "Content-Length: 2\r\nConnection: close\r\n\r\n") && hears("ok"));
+    CHECK(hears_end() == 0);
+    CHECK(send(t.client, piece, sizeof(piece), MSG_NOSIGNAL) == (ssize_t)sizeof(piece));
+    end();
+}
+
+static void test_half_close(void)
+{
+    begin();
+    say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)shutdown(t.client, SHUT_WR);
+    (void)expect_admit();
+    grant();
+    expect_forward();
+    CHECK(silent(t.vault));
+    answer(200, BODY_LENGTH, 2);
+    data("ok");
+    finish();
+    CHECK(hears_head(ANSWERED "Content-Length: 2\r\n\r\n") && hears("ok") && hears_end() == 0);
+    expect_done(200, false);
+    end();
+}
+
+static void test_client_gone(void)
+{
+    begin();
+    say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)expect_admit();
+    (void)close(t.client);
+    const struct message_done *done = expect(t.judge, MESSAGE_DONE);
+    CHECK(done->request == last_request && done->grant == 0 && done->client_gone);
+    grant(); /* it crossed */
+    CHECK(silent(t.vault));
+    t.client = new_client();
+    say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)expect_admit();
+    end();
+}
+
+static void test_cut(void)
+{
+    uint64_t keys[] = {9, 7};
+    struct message_cut message = {.cut = 5, .keys = keys, .key_count = 2};
+
+    begin();
+    say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)expect_admit();
+    grant();
+    expect_forward();
+    answer(200, BODY_CHUNKED, 0);
+    data("abc");
+    CHECK(hears_head(ANSWERED "Transfer-Encoding: chunked\r\n\r\n") && hears("3\r\nabc\r\n"));
+    keys[1] = 8;
+    tell(t.judge, MESSAGE_CUT, &message);
+    const struct message_cut_done *done = expect(t.judge, MESSAGE_CUT_DONE);
+    CHECK(done->cut == 5);
+    data("d"); /* of another key: it lives */
+    CHECK(hears("1\r\nd\r\n"));
+    keys[1] = 7;
+    tell(t.judge, MESSAGE_CUT, &message);
+    (void)expect(t.judge, MESSAGE_CUT_DONE);
+    CHECK(hears_end() == 0);
+    (void)expect(t.vault, MESSAGE_RESET);
+    expect_done(200, false);
+    end();
+}
+
+static void test_vault_dies(void)
+{
+    int fds[2];
+
+    begin();
+    say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)expect_admit();
+    grant();
+    expect_forward();
+    (void)close(t.vault);
+    CHECK(hears("HTTP/1.1 502 "));
+    expect_done(502, false);
+    buf_cut(&t.got, 0);
+    (void)close(t.client);
+    t.client = new_client();
+    say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)expect_admit();
+    grant();
+    CHECK(hears("HTTP/1.1 502 ")); /* none there: nothing was sent */
+    expect_done(502, false);
+
+    pair(fds);
+    t.vault = fds[0];
+    command('v', fds[1]);
+    buf_cut(&t.got, 0);
+    (void)close(t.client);
+    t.client = new_client();
+    say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)expect_admit();
+    grant();
+    expect_forward();
+    end();
+}
+
+static void test_judge_silent(void)
+{
+    begin();
+    say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)expect_admit();
+    CHECK(!readable(t.client, LIMIT_JUDGE_SILENT_MS - 500));
+    CHECK(hears("HTTP/1.1 503 "));
+    const struct message_done *done = expect(t.judge, MESSAGE_DONE);
+    CHECK(done->grant == 0);
+    grant();
+    CHECK(silent(t.vault));
+    end();
+}
+
+static void test_drain(void)
+{
+    int fds[2];
+
+    begin();
+    int idle = new_client();
+    say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)expect_admit();
+    pair(fds);
+    command('d', fds[1]);
+    (void)close(fds[0]);
+    char byte;
+    CHECK(readable(idle, WAIT_MS) && recv(idle, &byte, 1, 0) == 0);
+    deny(false);
+    CHECK(hears_head(DENIED "Connection: close\r\n\r\n") && hears("{}") && hears_end() == 0);
+    (void)close(idle);
+    end();
+}
+
+int main(void)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    test_admit();
+    test_credentials();
+    test_pipelining();
+    test_slow_head();
+    test_refused_heads();
+    test_upload();
+    test_bad_upload();
+    test_expect_and_judged_body();
+    test_judged_body_too_large();
+    test_denial_under_upload();
+    test_bodiless();
+    test_http10();
+    test_interim();
+    test_truncated();
+    test_download_window();
+    test_upload_window();
+    test_half_close();
+    test_client_gone();
+    test_cut();
+    test_vault_dies();
+    test_judge_silent();
+    test_drain();
+    return test_done();
+}
