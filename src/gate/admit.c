@@ -7,7 +7,7 @@
 
 #include "base/encode.h"
 #include "base/mem.h"
-#include "gate/connection.h"
+#include "gate/visitor.h"
 #include "http/url.h"
 
 enum { PRESENTED_MAX = LIMIT_FIELDS + 4 };
@@ -225,7 +225,7 @@ static struct str lower_host(struct gate *gate, struct str host)
     return str_of(gate->host, len);
 }
 
-static void ask_judge(struct connection *client)
+static void ask_judge(struct visitor *client)
 {
     struct gate *gate = client->gate;
     struct exchange *exchange = client->exchange;
@@ -255,7 +255,7 @@ static void ask_judge(struct connection *client)
     exchange->admitted = true;
     table_add(&gate->requests, exchange);
     gate->open_admissions++;
-    connection_move(client, CONNECTION_JUDGE);
+    visitor_move(client, VISITOR_JUDGE);
     if (!channel_send(gate->judge->channel, MESSAGE_ADMIT, &admit)) {
         exchange->admitted = false;
         answer_refuse(client, VERDICT_LEDGER_UNAVAILABLE, 0,
@@ -265,7 +265,7 @@ static void ask_judge(struct connection *client)
     mem_wipe(gate->plain.data, gate->plain.size);
 }
 
-void admit_request(struct connection *client)
+void admit_request(struct visitor *client)
 {
     struct gate *gate = client->gate;
     struct exchange *exchange = client->exchange;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "gate/connection.h"
+#include "gate/visitor.h"
 #include "http/write.h"
 
 static struct str date_now(struct gate *gate)
@@ -74,13 +74,13 @@ static void drop_request_head(struct exchange *exchange)
 }
 
 /* After this answer nothing more is read as a request. */
-static bool must_close(struct connection *client)
+static bool must_close(struct visitor *client)
 {
     return client->close_after || client->exchange->http10 || client->gate->draining ||
-           !connection_skip_body(client);
+           !visitor_skip_body(client);
 }
 
-void answer_send(struct connection *client, const struct message_answer *answer)
+void answer_send(struct visitor *client, const struct message_answer *answer)
 {
     struct exchange *exchange = client->exchange;
     bool empty = answer->status == 204 || answer->status == 304;
@@ -88,7 +88,7 @@ void answer_send(struct connection *client, const struct message_answer *answer)
 
     drop_request_head(exchange);
     client->close_after = answer->close || must_close(client);
-    if (client->state == CONNECTION_CLOSED) {
+    if (client->state == VISITOR_CLOSED) {
         return;
     }
     if (!gather_headers(exchange, answer->headers, answer->header_count, &count) ||
@@ -96,14 +96,14 @@ void answer_send(struct connection *client, const struct message_answer *answer)
         !http_write_response(&client->out, answer->status, answer->reason, client->gate->headers,
                              count, empty ? BODY_NONE : BODY_LENGTH, answer->body.len,
                              exchange->head_request, client->close_after)) {
-        connection_gone(client);
+        visitor_gone(client);
         return;
     }
     if (!empty && !exchange->head_request && buf_add_str(&client->out, answer->body)) {
         exchange->bytes_out = answer->body.len;
     }
     note_first_byte(exchange, answer->status);
-    connection_answered(client);
+    visitor_answered(client);
 }
 
 static void make_request_id(struct exchange *exchange)
@@ -119,8 +119,7 @@ static void make_request_id(struct exchange *exchange)
     exchange->request_id_len = 4 + sizeof(bytes);
 }
 
-void answer_refuse(struct connection *client, enum verdict verdict, unsigned status,
-                   const char *text)
+void answer_refuse(struct visitor *client, enum verdict verdict, unsigned status, const char *text)
 {
     struct exchange *exchange = client->exchange;
     struct gate *gate = client->gate;
@@ -140,12 +139,12 @@ void answer_refuse(struct connection *client, enum verdict verdict, unsigned sta
 
 void answer_continue(struct exchange *exchange)
 {
-    struct connection *client = exchange->client;
+    struct visitor *client = exchange->client;
 
     if (exchange->expect && !exchange->http10 && !exchange->body_done &&
         buf_len(&client->in) == exchange->head_bytes) {
         (void)buf_add_str(&client->out, STR("HTTP/1.1 100 Continue\r\n\r\n"));
-        connection_want_flush(client);
+        visitor_want_flush(client);
     }
     exchange->expect = false;
 }
@@ -154,7 +153,7 @@ void answer_continue(struct exchange *exchange)
 
 static bool send_interim(struct exchange *exchange, const struct message_head *head)
 {
-    struct connection *client = exchange->client;
+    struct visitor *client = exchange->client;
 
     /* 100 is ours to say, and 101 is never granted. */
     if (head->status <= 101 || head->status > 199 || head->header_count > LIMIT_FIELDS) {
@@ -170,7 +169,7 @@ static bool send_interim(struct exchange *exchange, const struct message_head *h
     }
     (void)http_write_response(&client->out, head->status, http_reason(head->status), head->headers,
                               head->header_count, BODY_NONE, 0, false, false);
-    connection_want_flush(client);
+    visitor_want_flush(client);
     return true;
 }
 
@@ -190,7 +189,7 @@ static enum body_kind framing_of(const struct exchange *exchange, const struct m
 
 bool answer_head(struct exchange *exchange, const struct message_head *head)
 {
-    struct connection *client = exchange->client;
+    struct visitor *client = exchange->client;
     size_t count;
 
     if (exchange->status != 0) {
@@ -209,7 +208,7 @@ bool answer_head(struct exchange *exchange, const struct message_head *head)
     client->close_after =
         client->close_after || exchange->http10 || client->gate->draining || !exchange->body_done;
     note_first_byte(exchange, head->status);
-    connection_want_flush(client);
+    visitor_want_flush(client);
     return http_write_response(&client->out, head->status, head->reason, client->gate->headers,
                                count, exchange->framing, head->content_length,
                                exchange->head_request, client->close_after);
@@ -217,7 +216,7 @@ bool answer_head(struct exchange *exchange, const struct message_head *head)
 
 bool answer_data(struct exchange *exchange, struct str bytes)
 {
-    struct connection *client = exchange->client;
+    struct visitor *client = exchange->client;
     bool fits = false;
 
     if (exchange->status == 0 || (exchange->no_body && bytes.len > 0)) {
@@ -242,7 +241,7 @@ bool answer_data(struct exchange *exchange, struct str bytes)
         return bytes.len == 0;
     }
     exchange->bytes_out += bytes.len;
-    connection_want_flush(client);
+    visitor_want_flush(client);
     return fits;
 }
 
@@ -255,5 +254,5 @@ void answer_end(struct exchange *exchange, bool truncated)
     if (exchange->framing == BODY_CHUNKED && !exchange->truncated) {
         (void)http_write_last_chunk(&exchange->client->out);
     }
-    connection_answered(exchange->client);
+    visitor_answered(exchange->client);
 }

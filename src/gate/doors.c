@@ -13,7 +13,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "gate/connection.h"
+#include "gate/visitor.h"
 
 enum {
     ACCEPTS_A_TURN = 64,
@@ -101,12 +101,12 @@ static void source_text(const struct sockaddr_storage *address, char *out)
     const char *text = NULL;
 
     if (address->ss_family == AF_INET) {
-        text = inet_ntop(AF_INET, &v4->sin_addr, out, CONNECTION_SOURCE_BYTES);
+        text = inet_ntop(AF_INET, &v4->sin_addr, out, VISITOR_SOURCE_BYTES);
     } else if (address->ss_family == AF_INET6 &&
                memcmp(&v6->sin6_addr, mapped, sizeof(mapped)) == 0) {
-        text = inet_ntop(AF_INET, v6->sin6_addr.s6_addr + 12, out, CONNECTION_SOURCE_BYTES);
+        text = inet_ntop(AF_INET, v6->sin6_addr.s6_addr + 12, out, VISITOR_SOURCE_BYTES);
     } else if (address->ss_family == AF_INET6) {
-        text = inet_ntop(AF_INET6, &v6->sin6_addr, out, CONNECTION_SOURCE_BYTES);
+        text = inet_ntop(AF_INET6, &v6->sin6_addr, out, VISITOR_SOURCE_BYTES);
     }
     if (text == NULL) {
         memcpy(out, "unix", sizeof("unix"));
@@ -135,7 +135,7 @@ static bool make_room(struct gate *gate)
     if (list_empty(&gate->idle)) {
         return false;
     }
-    connection_gone(LIST_THING(gate->idle.next, struct connection, link));
+    visitor_gone(LIST_THING(gate->idle.next, struct visitor, link));
     return true;
 }
 
@@ -153,7 +153,7 @@ static void on_accept(void *ctx, uint32_t events)
     for (int i = 0; i < ACCEPTS_A_TURN && may_accept(gate); i++) {
         struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
         socklen_t len = sizeof(address);
-        char source[CONNECTION_SOURCE_BYTES];
+        char source[VISITOR_SOURCE_BYTES];
 
         if (!make_room(gate)) {
             break;
@@ -175,7 +175,7 @@ static void on_accept(void *ctx, uint32_t events)
             continue;
         }
         source_text(&address, source);
-        connection_new(gate, listener, fd, source);
+        visitor_new(gate, listener, fd, source);
     }
     doors_update(gate);
 }

@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "gate/connection.h"
+#include "gate/visitor.h"
 
 enum {
     SPARE_MAX = 256,
@@ -23,7 +23,7 @@ enum {
 
 /* ---- birth and end ---- */
 
-struct exchange *exchange_new(struct connection *client)
+struct exchange *exchange_new(struct visitor *client)
 {
     struct gate *gate = client->gate;
     struct exchange *exchange;
@@ -91,7 +91,7 @@ static void tell_done(struct exchange *exchange)
 
 void exchange_end(struct exchange *exchange)
 {
-    struct connection *client = exchange->client;
+    struct visitor *client = exchange->client;
     struct gate *gate = client->gate;
 
     if (exchange->grant != 0 || exchange->admitted) {
@@ -119,7 +119,7 @@ void exchange_let_go(struct exchange *exchange)
     }
     if (link->role == ROLE_READER) {
         struct message_body_end end = {.request = exchange->request, .complete = false};
-        if (exchange->client->state == CONNECTION_READ) {
+        if (exchange->client->state == VISITOR_READ) {
             (void)channel_send(link->channel, MESSAGE_BODY_END, &end);
         }
     } else {
@@ -152,7 +152,7 @@ static struct exchange *by_grant(struct link *link, uint64_t grant)
 
 /* ---- to the reader ---- */
 
-static void body_is_bad(struct connection *client, const char *text)
+static void body_is_bad(struct visitor *client, const char *text)
 {
     exchange_let_go(client->exchange);
     client->close_after = true;
@@ -183,11 +183,11 @@ static void end_reading(struct exchange *exchange, bool complete)
     (void)channel_send(exchange->link->channel, MESSAGE_BODY_END, &end);
     exchange->body_done = complete;
     exchange->may_wait = true;
-    connection_move(exchange->client, CONNECTION_VERDICT);
+    visitor_move(exchange->client, VISITOR_VERDICT);
 }
 
 /* One piece of a judged body.  False when the state has changed. */
-static bool read_piece(struct connection *client, struct str data)
+static bool read_piece(struct visitor *client, struct str data)
 {
     struct exchange *exchange = client->exchange;
     struct message_body_data piece = {.request = exchange->request, .bytes = data};
@@ -207,11 +207,11 @@ static bool read_piece(struct connection *client, struct str data)
     return true;
 }
 
-void exchange_feed_reader(struct connection *client)
+void exchange_feed_reader(struct visitor *client)
 {
     struct exchange *exchange = client->exchange;
 
-    while (client->state == CONNECTION_READ) {
+    while (client->state == VISITOR_READ) {
         struct str in = buf_str(&client->in), data;
         size_t before = in.len;
         enum http_body_result result = http_body_read(&exchange->body, &in, &data);
@@ -251,30 +251,56 @@ static void send_end(struct exchange *exchange)
     struct message_end end = {.grant = exchange->grant};
 
     exchange->body_done = true;
+    exchange->end_sent = true;
     (void)channel_send(exchange->link->channel, MESSAGE_END, &end);
 }
 
 /* The upload is broken: the vault must not take it for complete. */
-static void upload_failed(struct connection *client, const char *text)
+static void upload_failed(struct visitor *client, const char *text)
 {
     if (client->exchange->status != 0) {
-        connection_gone(client);
+        visitor_gone(client);
     } else {
         body_is_bad(client, text);
     }
 }
 
-void exchange_feed_vault(struct connection *client)
+/* A judged body, which is complete, and the END of a body that was complete before it began. */
+static void send_kept(struct exchange *exchange)
+{
+    struct gate *gate = exchange->client->gate;
+    size_t left = buf_len(&exchange->kept);
+
+    while (left > 0 && exchange->up_credit > 0) {
+        size_t most = exchange->up_credit < VISITOR_READ_BYTES ? (size_t)exchange->up_credit
+                                                               : VISITOR_READ_BYTES;
+        struct str piece = str_slice(buf_str(&exchange->kept), 0, most);
+
+        send_data(exchange, piece);
+        exchange->up_credit -= piece.len;
+        gate->buffered_bytes -= piece.len;
+        buf_consume(&exchange->kept, piece.len);
+        left = buf_len(&exchange->kept);
+    }
+    if (left == 0) {
+        buf_clear(&exchange->kept);
+        send_end(exchange);
+    }
+}
+
+void exchange_feed_vault(struct visitor *client)
 {
     struct exchange *exchange = client->exchange;
 
-    while (client->state == CONNECTION_FORWARD && exchange_wants_body(exchange)) {
-        struct str in = str_slice(buf_str(&client->in), 0, CONNECTION_READ_BYTES), data;
+    if (exchange->body_done && !exchange->end_sent && exchange->link != NULL &&
+        exchange->body.kind != BODY_NONE) {
+        send_kept(exchange);
+    }
+    while (client->state == VISITOR_FORWARD && exchange_wants_body(exchange)) {
+        /* A chunk's own bytes are no content, so this may take a little less than the credit. */
+        struct str in = str_slice(buf_str(&client->in), 0, exchange->up_credit), data;
         size_t before = in.len;
 
-        /* A chunk's own bytes are no content, so this may take a little less than the credit. */
-        in = str_slice(in, 0, exchange->up_credit);
-        before = in.len;
         enum http_body_result result = http_body_read(&exchange->body, &in, &data);
         if (result == HTTP_BODY_DATA) {
             exchange->bytes_in += data.len;
@@ -320,7 +346,7 @@ void exchange_credit(struct exchange *exchange)
 
 static struct http_head *parse_again(struct exchange *exchange)
 {
-    struct connection *client = exchange->client;
+    struct visitor *client = exchange->client;
     struct gate *gate = client->gate;
     struct buf *from = exchange->head_bytes > 0 ? &client->in : &exchange->head;
     struct http_problem problem;
@@ -342,7 +368,7 @@ static void drop_head(struct exchange *exchange)
 
 static void forward(struct exchange *exchange, struct link *vault)
 {
-    struct connection *client = exchange->client;
+    struct visitor *client = exchange->client;
     struct gate *gate = client->gate;
     struct message_forward forward = {
         .grant = exchange->grant,
@@ -353,17 +379,12 @@ static void forward(struct exchange *exchange, struct link *vault)
     (void)channel_send(vault->channel, MESSAGE_FORWARD, &forward);
     drop_head(exchange);
     use_link(exchange, vault);
-    connection_move(client, CONNECTION_FORWARD);
-    if (buf_len(&exchange->kept) > 0) {
-        send_data(exchange, buf_str(&exchange->kept));
-    }
-    if (exchange->body_done && exchange->body.kind != BODY_NONE) {
-        send_end(exchange);
-    } else if (!exchange->body_done) {
+    visitor_move(client, VISITOR_FORWARD);
+    buf_clear(&exchange->head);
+    if (!exchange->body_done) {
         answer_continue(exchange);
     }
-    drop_kept(exchange);
-    connection_work(client);
+    visitor_work(client);
 }
 
 static void on_granted(void *ctx, struct channel *from, const void *message, int fd)
@@ -378,8 +399,8 @@ static void on_granted(void *ctx, struct channel *from, const void *message, int
     if (exchange == NULL) {
         return;
     }
-    enum connection_state state = (enum connection_state)exchange->client->state;
-    if (exchange->grant != 0 || state == CONNECTION_READ || m->grant == 0 ||
+    enum visitor_state state = (enum visitor_state)exchange->client->state;
+    if (exchange->grant != 0 || state == VISITOR_READ || m->grant == 0 ||
         m->request_id.len > REQUEST_ID_BYTES || table_find(&gate->grants, &m->grant) != NULL) {
         gate_fault(gate, link, "GRANTED out of turn");
         return;
@@ -389,7 +410,7 @@ static void on_granted(void *ctx, struct channel *from, const void *message, int
     exchange->request_id_len = m->request_id.len;
     memcpy(exchange->request_id, m->request_id.data, m->request_id.len);
     table_add(&gate->grants, exchange);
-    if (state != CONNECTION_JUDGE && state != CONNECTION_VERDICT) {
+    if (state != VISITOR_JUDGE && state != VISITOR_VERDICT) {
         return; /* too late: we have answered, and DONE will say so */
     }
     exchange->link = NULL; /* of the reader: it has done its part */
@@ -412,11 +433,11 @@ static void on_read_body(void *ctx, struct channel *from, const void *message, i
 
     (void)from;
     (void)fd;
-    if (exchange == NULL || exchange->client->state == CONNECTION_ANSWER) {
+    if (exchange == NULL || exchange->client->state == VISITOR_ANSWER) {
         return;
     }
-    struct connection *client = exchange->client;
-    if (client->state != CONNECTION_JUDGE) {
+    struct visitor *client = exchange->client;
+    if (client->state != VISITOR_JUDGE) {
         gate_fault(gate, link, "READ_BODY out of turn");
         return;
     }
@@ -433,9 +454,9 @@ static void on_read_body(void *ctx, struct channel *from, const void *message, i
     exchange->kept_max =
         m->bytes_max < LIMIT_JUDGED_BODY_BYTES ? m->bytes_max : LIMIT_JUDGED_BODY_BYTES;
     use_link(exchange, gate->reader);
-    connection_move(client, CONNECTION_READ);
+    visitor_move(client, VISITOR_READ);
     answer_continue(exchange);
-    connection_work(client);
+    visitor_work(client);
 }
 
 static void on_answer(void *ctx, struct channel *from, const void *message, int fd)
@@ -456,7 +477,7 @@ static void on_answer(void *ctx, struct channel *from, const void *message, int 
     if (exchange->grant == 0) {
         exchange->admitted = false;
     }
-    if (exchange->status != 0 || exchange->client->state == CONNECTION_ANSWER) {
+    if (exchange->status != 0 || exchange->client->state == VISITOR_ANSWER) {
         return;
     }
     exchange_let_go(exchange);
@@ -474,15 +495,15 @@ static int compare_keys(const void *a, const void *b)
 /* The vault ends what is upstream by itself; here the client's side ends. */
 static void cut_stream(struct exchange *exchange)
 {
-    struct connection *client = exchange->client;
+    struct visitor *client = exchange->client;
 
-    if (client->state != CONNECTION_FORWARD) {
+    if (client->state != VISITOR_FORWARD) {
         return;
     }
     if (exchange->status == 0) {
         exchange_let_go(exchange);
-        connection_move(client, CONNECTION_FAILED); /* the judge says why */
-        connection_work(client);
+        visitor_move(client, VISITOR_FAILED); /* the judge says why */
+        visitor_work(client);
         return;
     }
     exchange_let_go(exchange);
@@ -592,8 +613,8 @@ static void on_reset(void *ctx, struct channel *from, const void *message, int f
         answer_end(exchange, true);
         return;
     }
-    connection_move(exchange->client, CONNECTION_FAILED);
-    connection_work(exchange->client);
+    visitor_move(exchange->client, VISITOR_FAILED);
+    visitor_work(exchange->client);
 }
 
 static void on_window(void *ctx, struct channel *from, const void *message, int fd)
@@ -613,14 +634,14 @@ static void on_window(void *ctx, struct channel *from, const void *message, int 
     }
     exchange->up_credit += m->bytes;
     exchange->client->in_ms = loop_now_ms(link->gate->loop); /* its turn begins now */
-    connection_work(exchange->client);
+    visitor_work(exchange->client);
 }
 
 /* ---- links ---- */
 
 static void lose_stream(struct exchange *exchange, enum process_role role)
 {
-    struct connection *client = exchange->client;
+    struct visitor *client = exchange->client;
 
     leave_vault(exchange);
     if (role == ROLE_READER) {
@@ -668,11 +689,11 @@ static void judge_drained(void *ctx, struct channel *channel)
     struct gate *gate = link->gate;
 
     while (!list_empty(&gate->parked) && !channel_is_full(channel)) {
-        struct connection *client = LIST_THING(gate->parked.next, struct connection, parked);
+        struct visitor *client = LIST_THING(gate->parked.next, struct visitor, parked);
         list_remove(&client->parked);
         client->is_parked = false;
         client->parsed = 0;
-        connection_work(client);
+        visitor_work(client);
     }
     doors_update(gate);
 }

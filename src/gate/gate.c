@@ -13,7 +13,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "gate/connection.h"
+#include "gate/visitor.h"
 
 enum {
     FILES_MAX = 1 << 17,
@@ -65,7 +65,7 @@ void gate_init(struct gate *gate, struct loop *loop, size_t client_max)
 static void close_all(struct list *clients)
 {
     while (!list_empty(clients)) {
-        connection_gone(LIST_THING(clients->next, struct connection, link));
+        visitor_gone(LIST_THING(clients->next, struct visitor, link));
     }
 }
 
@@ -104,7 +104,7 @@ void gate_clear(struct gate *gate)
     close_all(&gate->idle);
     loop_hook_stop(&gate->bury);
     while (!list_empty(&gate->dead)) {
-        struct connection *client = LIST_THING(gate->dead.next, struct connection, link);
+        struct visitor *client = LIST_THING(gate->dead.next, struct visitor, link);
         list_remove(&client->link);
         free(client);
     }
@@ -154,7 +154,7 @@ void gate_drain(struct gate *gate)
     doors_close(gate);
     for (struct list *at = gate->idle.next, *next; at != &gate->idle; at = next) {
         next = at->next;
-        connection_work(LIST_THING(at, struct connection, link));
+        visitor_work(LIST_THING(at, struct visitor, link));
     }
     gate_check_drained(gate);
 }

@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/test.h"
-#include "gate/connection.h"
+#include "gate/visitor.h"
 
 enum { WAIT_MS = 2000, SHORT_MS = 60, TEXT_MAX = 8 * 1024 * 1024 };
 
@@ -57,7 +57,7 @@ static void on_command(void *ctx, uint32_t events)
     }
     memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&header)), sizeof(fd));
     if (what == 'c') {
-        connection_new(&side->gate, &listener, fd, "192.0.2.1");
+        visitor_new(&side->gate, &listener, fd, "192.0.2.1");
     } else if (what == 'v') {
         gate_channel(&side->gate, ROLE_VAULT, 0, fd);
     } else if (what == 'd') {
@@ -607,6 +607,36 @@ static void test_expect_and_judged_body(void)
     CHECK(forward->header_count == 1 && str_equal(forward->headers[0].name, STR("b")));
     const struct message_data *kept = expect(t.vault, MESSAGE_DATA);
     CHECK(str_equal(kept->bytes, STR("abcdef")));
+    (void)expect(t.vault, MESSAGE_END);
+    answer(200, BODY_LENGTH, 2);
+    data("ok");
+    finish();
+    CHECK(hears_head(ANSWERED "Content-Length: 2\r\n\r\n") && hears("ok"));
+    expect_done(200, false);
+
+    /* A long one goes on as the vault's window says. */
+    static char long_body[40000 + 1];
+    memset(long_body, 'x', sizeof(long_body) - 1);
+    say("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 40000\r\n\r\n");
+    (void)expect_admit();
+    read_body(LIMIT_JUDGED_BODY_BYTES);
+    (void)expect(t.reader, MESSAGE_BODY);
+    say(long_body);
+    for (size_t read = 0; read < 40000;) {
+        const struct message_body_data *part = expect(t.reader, MESSAGE_BODY_DATA);
+        read += part->bytes.len;
+    }
+    (void)expect(t.reader, MESSAGE_BODY_END);
+    grant();
+    expect_forward();
+    kept = expect(t.vault, MESSAGE_DATA);
+    CHECK(kept->bytes.len == LIMIT_STREAM_WINDOW_BYTES && silent(t.vault));
+    struct message_window window = {.grant = next_grant, .bytes = 100000};
+    tell(t.vault, MESSAGE_WINDOW, &window);
+    for (size_t read = LIMIT_STREAM_WINDOW_BYTES; read < 40000;) {
+        kept = expect(t.vault, MESSAGE_DATA);
+        read += kept->bytes.len;
+    }
     (void)expect(t.vault, MESSAGE_END);
     answer(200, BODY_LENGTH, 2);
     data("ok");

@@ -6,7 +6,7 @@
  *                       \-> read -> verdict -/       \-> failed -/
  *             \___________\_______\__________\____________________/   refused
  */
-#include "gate/connection.h"
+#include "gate/visitor.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -22,50 +22,50 @@
 
 enum {
     SHRINK_MS = 1000, /* an idle connection keeps its buffers so long */
-    BODY_PENDING_MAX = 2 * CONNECTION_READ_BYTES,
+    BODY_PENDING_MAX = 2 * VISITOR_READ_BYTES,
     TLS_PIECE = 64 * 1024, /* encrypted at once: four records */
     /* The judge may wait for another request of the same idempotency key, and for its disk. */
     JUDGE_LONG_MS = LIMIT_JUDGE_SILENT_MS + LIMIT_IN_FLIGHT_WAIT_MS + LIMIT_COMMIT_MS,
 };
 
-#define TO(state) (1u << CONNECTION_##state)
+#define TO(state) (1u << VISITOR_##state)
 static const struct {
     const char *name;
     unsigned next;
-} states[CONNECTION_STATE_COUNT] = {
-    [CONNECTION_HANDSHAKE] = {"handshake", TO(IDLE)},
-    [CONNECTION_IDLE] = {"idle", TO(HEAD)},
-    [CONNECTION_HEAD] = {"head", TO(JUDGE) | TO(ANSWER)},
-    [CONNECTION_JUDGE] = {"judge", TO(READ) | TO(FORWARD) | TO(ANSWER)},
-    [CONNECTION_READ] = {"read", TO(VERDICT) | TO(ANSWER)},
-    [CONNECTION_VERDICT] = {"verdict", TO(FORWARD) | TO(ANSWER)},
-    [CONNECTION_FORWARD] = {"forward", TO(FAILED) | TO(ANSWER)},
-    [CONNECTION_FAILED] = {"failed", TO(ANSWER)},
-    [CONNECTION_ANSWER] = {"answer", TO(IDLE) | TO(DRAIN)},
-    [CONNECTION_DRAIN] = {"drain", 0},
-    [CONNECTION_CLOSED] = {"closed", 0},
+} states[VISITOR_STATE_COUNT] = {
+    [VISITOR_HANDSHAKE] = {"handshake", TO(IDLE)},
+    [VISITOR_IDLE] = {"idle", TO(HEAD)},
+    [VISITOR_HEAD] = {"head", TO(JUDGE) | TO(ANSWER)},
+    [VISITOR_JUDGE] = {"judge", TO(READ) | TO(FORWARD) | TO(ANSWER)},
+    [VISITOR_READ] = {"read", TO(VERDICT) | TO(ANSWER)},
+    [VISITOR_VERDICT] = {"verdict", TO(FORWARD) | TO(ANSWER)},
+    [VISITOR_FORWARD] = {"forward", TO(FAILED) | TO(ANSWER)},
+    [VISITOR_FAILED] = {"failed", TO(ANSWER)},
+    [VISITOR_ANSWER] = {"answer", TO(IDLE) | TO(DRAIN)},
+    [VISITOR_DRAIN] = {"drain", 0},
+    [VISITOR_CLOSED] = {"closed", 0},
 };
 
 static void on_ready(void *ctx, uint32_t events);
 static void on_timer(void *ctx);
 static void on_flush(void *ctx);
-static void set_timer(struct connection *client);
+static void set_timer(struct visitor *client);
 
-const char *connection_state_name(enum connection_state state)
+const char *visitor_state_name(enum visitor_state state)
 {
     return states[state].name;
 }
 
-static uint64_t now_ms(const struct connection *client)
+static uint64_t now_ms(const struct visitor *client)
 {
     return loop_now_ms(client->gate->loop);
 }
 
 /* The longest idle are the first to be closed when room is short. */
-static void enlist(struct connection *client, enum connection_state next)
+static void enlist(struct visitor *client, enum visitor_state next)
 {
     struct gate *gate = client->gate;
-    bool was_idle = client->state == CONNECTION_IDLE, is_idle = next == CONNECTION_IDLE;
+    bool was_idle = client->state == VISITOR_IDLE, is_idle = next == VISITOR_IDLE;
 
     if (was_idle == is_idle) {
         return;
@@ -76,9 +76,9 @@ static void enlist(struct connection *client, enum connection_state next)
     list_add(is_idle ? &gate->idle : &gate->clients, &client->link);
 }
 
-void connection_move(struct connection *client, enum connection_state next)
+void visitor_move(struct visitor *client, enum visitor_state next)
 {
-    assert(next == CONNECTION_CLOSED || (states[client->state].next & (1u << next)) != 0);
+    assert(next == VISITOR_CLOSED || (states[client->state].next & (1u << next)) != 0);
     enlist(client, next);
     client->state = (unsigned char)next;
     client->since_ms = now_ms(client);
@@ -86,43 +86,43 @@ void connection_move(struct connection *client, enum connection_state next)
     client->shrunk = false;
 }
 
-static bool wants_input(const struct connection *client)
+static bool wants_input(const struct visitor *client)
 {
     if (client->peer_ended) {
         return false;
     }
-    switch ((enum connection_state)client->state) {
-    case CONNECTION_HANDSHAKE:
-    case CONNECTION_IDLE:
-    case CONNECTION_READ:
-    case CONNECTION_DRAIN:
+    switch ((enum visitor_state)client->state) {
+    case VISITOR_HANDSHAKE:
+    case VISITOR_IDLE:
+    case VISITOR_READ:
+    case VISITOR_DRAIN:
         return true;
-    case CONNECTION_HEAD:
+    case VISITOR_HEAD:
         return !client->is_parked;
-    case CONNECTION_FORWARD:
+    case VISITOR_FORWARD:
         return exchange_wants_body(client->exchange) && buf_len(&client->in) < BODY_PENDING_MAX;
-    case CONNECTION_JUDGE:
-    case CONNECTION_VERDICT:
-    case CONNECTION_FAILED:
-    case CONNECTION_ANSWER:
-    case CONNECTION_CLOSED:
-    case CONNECTION_STATE_COUNT:
+    case VISITOR_JUDGE:
+    case VISITOR_VERDICT:
+    case VISITOR_FAILED:
+    case VISITOR_ANSWER:
+    case VISITOR_CLOSED:
+    case VISITOR_STATE_COUNT:
         break;
     }
     return false;
 }
 
-static bool has_output(const struct connection *client)
+static bool has_output(const struct visitor *client)
 {
     return buf_len(&client->out) > 0 || (client->tls != NULL && tls_output(client->tls).len > 0);
 }
 
 /* Input that is not wanted now is asked off only when some comes: mostly none does. */
-static void want_events(struct connection *client, bool refuse_input)
+static void want_events(struct visitor *client, bool refuse_input)
 {
     uint32_t events = client->watch.events & EPOLLIN;
 
-    if (client->state == CONNECTION_CLOSED) {
+    if (client->state == VISITOR_CLOSED) {
         return;
     }
     if (wants_input(client)) {
@@ -136,17 +136,17 @@ static void want_events(struct connection *client, bool refuse_input)
     loop_watch_events(client->gate->loop, &client->watch, events);
 }
 
-void connection_new(struct gate *gate, const struct listener *listener, int fd, const char *source)
+void visitor_new(struct gate *gate, const struct listener *listener, int fd, const char *source)
 {
-    struct connection *client = mem_zeroed(sizeof(*client));
+    struct visitor *client = mem_zeroed(sizeof(*client));
 
     client->gate = gate;
     client->listener = listener->number;
-    client->state = CONNECTION_HANDSHAKE;
+    client->state = VISITOR_HANDSHAKE;
     client->since_ms = client->in_ms = now_ms(client);
     (void)snprintf(client->source, sizeof(client->source), "%s", source);
-    buf_init(&client->in, CONNECTION_IN_MAX);
-    buf_init(&client->out, CONNECTION_OUT_MAX);
+    buf_init(&client->in, VISITOR_IN_MAX);
+    buf_init(&client->out, VISITOR_OUT_MAX);
     list_init(&client->parked);
     list_init(&client->link);
     list_add(&gate->clients, &client->link);
@@ -156,7 +156,7 @@ void connection_new(struct gate *gate, const struct listener *listener, int fd, 
         client->door->users++;
         client->tls = tls_new_server(client->door->context);
     } else {
-        connection_move(client, CONNECTION_IDLE);
+        visitor_move(client, VISITOR_IDLE);
     }
     client->watch = LOOP_WATCH_NONE;
     loop_watch(gate->loop, &client->watch, fd, EPOLLIN, on_ready, client);
@@ -165,7 +165,7 @@ void connection_new(struct gate *gate, const struct listener *listener, int fd, 
 
 /* ---- the end ---- */
 
-static void leave_door(struct connection *client)
+static void leave_door(struct visitor *client)
 {
     tls_free(client->tls);
     client->tls = NULL;
@@ -176,16 +176,16 @@ static void leave_door(struct connection *client)
     client->door = NULL;
 }
 
-void connection_close(struct connection *client)
+void visitor_close(struct visitor *client)
 {
     struct gate *gate = client->gate;
     int fd = client->watch.fd;
 
-    if (client->state == CONNECTION_CLOSED) {
+    if (client->state == VISITOR_CLOSED) {
         return;
     }
     assert(client->exchange == NULL);
-    gate->drain_count -= client->state == CONNECTION_DRAIN ? 1 : 0;
+    gate->drain_count -= client->state == VISITOR_DRAIN ? 1 : 0;
     loop_unwatch(gate->loop, &client->watch);
     loop_timer_stop(gate->loop, &client->timer);
     loop_hook_stop(&client->flush);
@@ -194,7 +194,7 @@ void connection_close(struct connection *client)
     buf_clear(&client->in);
     buf_clear(&client->out);
     list_remove(&client->parked);
-    connection_move(client, CONNECTION_CLOSED);
+    visitor_move(client, VISITOR_CLOSED);
     list_remove(&client->link);
     list_add(&gate->dead, &client->link); /* its handlers may be on the stack */
     gate->client_count--;
@@ -203,69 +203,69 @@ void connection_close(struct connection *client)
 }
 
 /* The one reset: a body that cannot be shown as cut in any other way. */
-static void connection_reset(struct connection *client)
+static void visitor_reset(struct visitor *client)
 {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
 
     (void)setsockopt(client->watch.fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    connection_close(client);
+    visitor_close(client);
 }
 
-void connection_gone(struct connection *client)
+void visitor_gone(struct visitor *client)
 {
     if (client->exchange != NULL) {
         client->exchange->client_gone = true;
         exchange_let_go(client->exchange);
         exchange_end(client->exchange);
     }
-    connection_close(client);
+    visitor_close(client);
 }
 
 /* ---- reading ---- */
 
-static bool receive_tls(struct connection *client, struct str bytes)
+static bool receive_tls(struct visitor *client, struct str bytes)
 {
     struct err err;
     enum tls_state state = tls_receive(client->tls, bytes, &client->in, &err);
 
     if (tls_output(client->tls).len > 0) {
-        connection_want_flush(client);
+        visitor_want_flush(client);
     }
     if (state == TLS_FAILED) {
         on_flush(client); /* the alert */
-        if (client->state != CONNECTION_CLOSED) {
-            connection_gone(client);
+        if (client->state != VISITOR_CLOSED) {
+            visitor_gone(client);
         }
         return false;
     }
     client->peer_ended = client->peer_ended || state == TLS_CLOSED;
-    if (client->state == CONNECTION_HANDSHAKE && state == TLS_OPEN) {
-        connection_move(client, CONNECTION_IDLE);
+    if (client->state == VISITOR_HANDSHAKE && state == TLS_OPEN) {
+        visitor_move(client, VISITOR_IDLE);
     }
     return true;
 }
 
 /* One read.  False when the connection is over. */
-static bool receive(struct connection *client)
+static bool receive(struct visitor *client)
 {
-    static unsigned char cipher[CONNECTION_READ_BYTES];
+    static unsigned char cipher[VISITOR_READ_BYTES];
     unsigned char *room = cipher;
 
     if (client->tls == NULL) {
-        room = buf_room(&client->in, CONNECTION_READ_BYTES);
-    } else if (buf_len(&client->in) + CONNECTION_READ_BYTES + TLS_RECORD_MAX > CONNECTION_IN_MAX) {
+        room = buf_room(&client->in, VISITOR_READ_BYTES);
+    } else if (buf_len(&client->in) + VISITOR_READ_BYTES + TLS_RECORD_MAX > VISITOR_IN_MAX) {
         room = NULL;
     }
     if (room == NULL) {
         client->in.overflow = false;
         return true; /* full: what is here is used first */
     }
-    ssize_t got = recv(client->watch.fd, room, CONNECTION_READ_BYTES, MSG_DONTWAIT);
+    ssize_t got = recv(client->watch.fd, room, VISITOR_READ_BYTES, MSG_DONTWAIT);
     if (got < 0) {
         if (errno == EAGAIN || errno == EINTR) {
             return true;
         }
-        connection_gone(client);
+        visitor_gone(client);
         return false;
     }
     client->in_ms = now_ms(client);
@@ -282,15 +282,15 @@ static bool receive(struct connection *client)
 
 static void on_ready(void *ctx, uint32_t events)
 {
-    struct connection *client = ctx;
+    struct visitor *client = ctx;
 
     if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
         /* Bytes that came before a reset are of no use: nobody reads an answer. */
-        connection_gone(client);
+        visitor_gone(client);
         return;
     }
     if ((events & EPOLLOUT) != 0) {
-        connection_want_flush(client);
+        visitor_want_flush(client);
     }
     if ((events & EPOLLIN) != 0) {
         if (!wants_input(client)) {
@@ -300,7 +300,7 @@ static void on_ready(void *ctx, uint32_t events)
         if (!receive(client)) {
             return;
         }
-        connection_work(client);
+        visitor_work(client);
     }
 }
 
@@ -308,7 +308,7 @@ static void on_ready(void *ctx, uint32_t events)
 
 /* Whether parsing again can say more than the last time: at once, then when an empty line has
  * come, or twice as much; else a sender of single bytes would cost the square of its head. */
-static bool worth_parsing(const struct connection *client)
+static bool worth_parsing(const struct visitor *client)
 {
     struct str in = buf_str(&client->in);
     size_t from = client->parsed < 3 ? 0 : client->parsed - 3;
@@ -318,7 +318,7 @@ static bool worth_parsing(const struct connection *client)
            client->peer_ended || str_has(fresh, STR("\n\r\n")) || str_has(fresh, STR("\n\n"));
 }
 
-static void refuse_head(struct connection *client, unsigned status, const char *text)
+static void refuse_head(struct visitor *client, unsigned status, const char *text)
 {
     client->gate->refused_heads++;
     client->exchange = exchange_new(client);
@@ -330,7 +330,7 @@ static void refuse_head(struct connection *client, unsigned status, const char *
 
 /* RFC 9112 2.2: one empty line before a request line is ignored.  Some clients send one behind a
  * body. */
-static void skip_empty_line(struct connection *client)
+static void skip_empty_line(struct visitor *client)
 {
     if (!client->skipped_line && str_starts(buf_str(&client->in), STR("\r\n"))) {
         buf_consume(&client->in, 2);
@@ -338,7 +338,7 @@ static void skip_empty_line(struct connection *client)
     }
 }
 
-static bool park_if_full(struct connection *client)
+static bool park_if_full(struct visitor *client)
 {
     struct gate *gate = client->gate;
 
@@ -351,7 +351,7 @@ static bool park_if_full(struct connection *client)
     return true;
 }
 
-static bool work_head(struct connection *client)
+static bool work_head(struct visitor *client)
 {
     struct gate *gate = client->gate;
     struct http_problem problem;
@@ -367,7 +367,7 @@ static bool work_head(struct connection *client)
         http_parse_request(bytes, client->parsed, &gate->head, &used, &problem);
     if (result == HTTP_MORE) {
         if (client->peer_ended) {
-            connection_close(client);
+            visitor_close(client);
         }
         return false;
     }
@@ -386,10 +386,10 @@ static bool work_head(struct connection *client)
     return true;
 }
 
-static bool work_idle(struct connection *client)
+static bool work_idle(struct visitor *client)
 {
     if (buf_len(&client->in) > 0) {
-        connection_move(client, CONNECTION_HEAD);
+        visitor_move(client, VISITOR_HEAD);
         return true;
     }
     if (client->peer_ended || client->gate->draining) {
@@ -397,72 +397,72 @@ static bool work_idle(struct connection *client)
             tls_close(client->tls);
             on_flush(client);
         }
-        connection_close(client);
+        visitor_close(client);
     }
     return false;
 }
 
-static void work_drain(struct connection *client)
+static void work_drain(struct visitor *client)
 {
     client->drained_bytes += buf_len(&client->in);
     buf_clear(&client->in);
     if (client->peer_ended || client->drained_bytes > LIMIT_DRAIN_BYTES) {
-        connection_close(client);
+        visitor_close(client);
     }
 }
 
-static bool wants_rest_of_body(const struct connection *client)
+static bool wants_rest_of_body(const struct visitor *client)
 {
     return !client->peer_ended && client->exchange->body.kind != BODY_NONE &&
            (!client->exchange->expect || buf_len(&client->in) > 0);
 }
 
 /* One step; true when another may follow at once. */
-static bool work(struct connection *client)
+static bool work(struct visitor *client)
 {
     unsigned before = client->state;
 
-    switch ((enum connection_state)client->state) {
-    case CONNECTION_IDLE:
+    switch ((enum visitor_state)client->state) {
+    case VISITOR_IDLE:
         return work_idle(client);
-    case CONNECTION_HEAD:
+    case VISITOR_HEAD:
         return work_head(client) && client->state != before;
-    case CONNECTION_READ:
+    case VISITOR_READ:
         exchange_feed_reader(client);
         return false;
-    case CONNECTION_FORWARD:
+    case VISITOR_FORWARD:
         exchange_feed_vault(client);
         return false;
-    case CONNECTION_DRAIN:
+    case VISITOR_DRAIN:
         work_drain(client);
         return false;
-    case CONNECTION_HANDSHAKE:
+    case VISITOR_HANDSHAKE:
         if (client->peer_ended) {
-            connection_close(client);
+            visitor_close(client);
         }
         return false;
-    case CONNECTION_JUDGE:
-    case CONNECTION_VERDICT:
-    case CONNECTION_FAILED:
-    case CONNECTION_ANSWER:
-    case CONNECTION_CLOSED:
-    case CONNECTION_STATE_COUNT:
+    case VISITOR_JUDGE:
+    case VISITOR_VERDICT:
+    case VISITOR_FAILED:
+    case VISITOR_ANSWER:
+    case VISITOR_CLOSED:
+    case VISITOR_STATE_COUNT:
         break;
     }
     return false;
 }
 
-void connection_work(struct connection *client)
+void visitor_work(struct visitor *client)
 {
     while (work(client)) {
     }
-    if (client->state != CONNECTION_CLOSED) {
+    if (client->state != VISITOR_CLOSED) {
         want_events(client, false);
         set_timer(client);
     }
 }
 
-bool connection_skip_body(struct connection *client)
+bool visitor_skip_body(struct visitor *client)
 {
     struct exchange *exchange = client->exchange;
     struct str in, data;
@@ -489,15 +489,15 @@ bool connection_skip_body(struct connection *client)
 
 /* ---- writing ---- */
 
-void connection_want_flush(struct connection *client)
+void visitor_want_flush(struct visitor *client)
 {
-    if (client->state != CONNECTION_CLOSED) {
+    if (client->state != VISITOR_CLOSED) {
         loop_at_turn_end(client->gate->loop, &client->flush, on_flush, client);
     }
 }
 
 /* Sends from `bytes`; how much went, or -1 when the connection is broken. */
-static ssize_t send_some(struct connection *client, struct str bytes)
+static ssize_t send_some(struct visitor *client, struct str bytes)
 {
     for (;;) {
         ssize_t sent = send(client->watch.fd, bytes.data, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -514,7 +514,7 @@ static ssize_t send_some(struct connection *client, struct str bytes)
     }
 }
 
-static bool flush_plain(struct connection *client)
+static bool flush_plain(struct visitor *client)
 {
     if (buf_len(&client->out) == 0) {
         return true;
@@ -527,7 +527,7 @@ static bool flush_plain(struct connection *client)
 }
 
 /* What is encrypted cannot be taken back, so no more of it than the socket takes. */
-static bool flush_tls(struct connection *client)
+static bool flush_tls(struct visitor *client)
 {
     for (;;) {
         if (tls_output(client->tls).len == 0 && buf_len(&client->out) > 0) {
@@ -553,7 +553,7 @@ static bool flush_tls(struct connection *client)
 }
 
 /* The answer and, where it is the last, the end of our side. */
-static void end_our_side(struct connection *client)
+static void end_our_side(struct visitor *client)
 {
     if (client->tls != NULL) {
         tls_close(client->tls);
@@ -563,7 +563,7 @@ static void end_our_side(struct connection *client)
 }
 
 /* Closing a socket with unread bytes resets it, and the answer on its way may be lost. */
-static bool has_unread(const struct connection *client)
+static bool has_unread(const struct visitor *client)
 {
     int bytes = 0;
 
@@ -571,24 +571,24 @@ static bool has_unread(const struct connection *client)
            (ioctl(client->watch.fd, FIONREAD, &bytes) == 0 && bytes > 0);
 }
 
-static void after_last_answer(struct connection *client, bool body_done)
+static void after_last_answer(struct visitor *client, bool body_done)
 {
     struct gate *gate = client->gate;
 
     end_our_side(client);
     if ((body_done && !has_unread(client)) || client->peer_ended ||
         gate->drain_count >= LIMIT_DRAINS_A_GATE) {
-        connection_close(client);
+        visitor_close(client);
         return;
     }
     gate->drain_count++;
     client->drained_bytes = 0;
-    connection_move(client, CONNECTION_DRAIN);
-    connection_work(client);
+    visitor_move(client, VISITOR_DRAIN);
+    visitor_work(client);
 }
 
 /* All of the answer has left. */
-static void finish(struct connection *client)
+static void finish(struct visitor *client)
 {
     struct exchange *exchange = client->exchange;
     bool truncated = exchange->truncated, body_done = exchange->body_done;
@@ -596,24 +596,24 @@ static void finish(struct connection *client)
 
     exchange_end(exchange);
     if (truncated && !shown) {
-        connection_reset(client);
+        visitor_reset(client);
     } else if (truncated) {
-        connection_close(client); /* without the last chunk, and without close_notify */
+        visitor_close(client); /* without the last chunk, and without close_notify */
     } else if (client->close_after) {
         after_last_answer(client, body_done);
     } else {
-        connection_move(client, CONNECTION_IDLE);
-        connection_work(client);
+        visitor_move(client, VISITOR_IDLE);
+        visitor_work(client);
     }
 }
 
 static void on_flush(void *ctx)
 {
-    struct connection *client = ctx;
+    struct visitor *client = ctx;
     bool ok = client->tls == NULL ? flush_plain(client) : flush_tls(client);
 
     if (!ok) {
-        connection_gone(client);
+        visitor_gone(client);
         return;
     }
     if (has_output(client) && client->out_ms == 0) {
@@ -622,7 +622,7 @@ static void on_flush(void *ctx)
     if (client->exchange != NULL) {
         exchange_credit(client->exchange);
     }
-    if (client->state == CONNECTION_ANSWER && !has_output(client)) {
+    if (client->state == VISITOR_ANSWER && !has_output(client)) {
         finish(client);
         return;
     }
@@ -633,47 +633,47 @@ static void on_flush(void *ctx)
     set_timer(client);
 }
 
-void connection_answered(struct connection *client)
+void visitor_answered(struct visitor *client)
 {
-    connection_move(client, CONNECTION_ANSWER);
-    connection_want_flush(client);
+    visitor_move(client, VISITOR_ANSWER);
+    visitor_want_flush(client);
 }
 
 /* ---- time ---- */
 
 /* When something must happen; UINT64_MAX: never. */
-static uint64_t due_ms(const struct connection *client)
+static uint64_t due_ms(const struct visitor *client)
 {
     uint64_t due = UINT64_MAX;
 
-    switch ((enum connection_state)client->state) {
-    case CONNECTION_HANDSHAKE:
+    switch ((enum visitor_state)client->state) {
+    case VISITOR_HANDSHAKE:
         due = client->since_ms + LIMIT_TLS_HANDSHAKE_MS;
         break;
-    case CONNECTION_IDLE:
+    case VISITOR_IDLE:
         due = client->since_ms + (client->shrunk ? LIMIT_IDLE_MS : SHRINK_MS);
         break;
-    case CONNECTION_HEAD:
+    case VISITOR_HEAD:
         due = client->since_ms + (client->is_parked ? LIMIT_JUDGE_SILENT_MS : LIMIT_HEAD_MS);
         break;
-    case CONNECTION_JUDGE:
-    case CONNECTION_VERDICT:
+    case VISITOR_JUDGE:
+    case VISITOR_VERDICT:
         due =
             client->since_ms + (client->exchange->may_wait ? JUDGE_LONG_MS : LIMIT_JUDGE_SILENT_MS);
         break;
-    case CONNECTION_FAILED:
+    case VISITOR_FAILED:
         due = client->since_ms + LIMIT_JUDGE_SILENT_MS;
         break;
-    case CONNECTION_READ:
-    case CONNECTION_FORWARD:
+    case VISITOR_READ:
+    case VISITOR_FORWARD:
         due = wants_input(client) ? client->in_ms + LIMIT_BODY_GAP_MS : UINT64_MAX;
         break;
-    case CONNECTION_DRAIN:
+    case VISITOR_DRAIN:
         due = client->since_ms + LIMIT_DRAIN_MS;
         break;
-    case CONNECTION_ANSWER:
-    case CONNECTION_CLOSED:
-    case CONNECTION_STATE_COUNT:
+    case VISITOR_ANSWER:
+    case VISITOR_CLOSED:
+    case VISITOR_STATE_COUNT:
         break;
     }
     uint64_t stall = client->out_ms == 0 ? UINT64_MAX : client->out_ms + LIMIT_WRITE_STALL_MS;
@@ -681,21 +681,21 @@ static uint64_t due_ms(const struct connection *client)
 }
 
 /* Lazily: a timer that fires too early looks again, which is cheaper than moving it each time. */
-static void set_timer(struct connection *client)
+static void set_timer(struct visitor *client)
 {
     uint64_t due = due_ms(client), now = now_ms(client);
 
-    if (client->state == CONNECTION_CLOSED || due == UINT64_MAX ||
+    if (client->state == VISITOR_CLOSED || due == UINT64_MAX ||
         (client->timer.place != 0 && client->timer.due_ms <= due)) {
         return;
     }
     loop_timer_set(client->gate->loop, &client->timer, due > now ? due - now : 0, on_timer, client);
 }
 
-static void time_is_up(struct connection *client)
+static void time_is_up(struct visitor *client)
 {
-    switch ((enum connection_state)client->state) {
-    case CONNECTION_IDLE:
+    switch ((enum visitor_state)client->state) {
+    case VISITOR_IDLE:
         if (!client->shrunk) {
             buf_clear(&client->in);
             buf_clear(&client->out);
@@ -703,9 +703,9 @@ static void time_is_up(struct connection *client)
             return;
         }
         client->peer_ended = true; /* as if it had closed: with a close_notify of ours */
-        connection_work(client);
+        visitor_work(client);
         return;
-    case CONNECTION_HEAD:
+    case VISITOR_HEAD:
         if (client->is_parked) {
             client->is_parked = false;
             list_remove(&client->parked);
@@ -718,43 +718,43 @@ static void time_is_up(struct connection *client)
         }
         refuse_head(client, 408, "The head of the request did not come within 10 s.");
         return;
-    case CONNECTION_JUDGE:
-    case CONNECTION_VERDICT:
+    case VISITOR_JUDGE:
+    case VISITOR_VERDICT:
         exchange_let_go(client->exchange);
         answer_refuse(client, VERDICT_LEDGER_UNAVAILABLE, 0,
                       "keybrake could not decide about this request in time. Try again.");
         return;
-    case CONNECTION_FAILED:
+    case VISITOR_FAILED:
         answer_refuse(client, VERDICT_OUTCOME_UNKNOWN, 0,
                       "The connection to the vendor broke; whether it acted is not known here.");
         return;
-    case CONNECTION_READ:
-    case CONNECTION_FORWARD:
+    case VISITOR_READ:
+    case VISITOR_FORWARD:
         if (client->exchange->status == 0) {
             exchange_let_go(client->exchange);
             answer_refuse(client, VERDICT_BAD_REQUEST, 408,
                           "Nothing of the request's body came for 30 s.");
             return;
         }
-        connection_gone(client);
+        visitor_gone(client);
         return;
-    case CONNECTION_HANDSHAKE:
-    case CONNECTION_ANSWER:
-    case CONNECTION_DRAIN:
-    case CONNECTION_CLOSED:
-    case CONNECTION_STATE_COUNT:
+    case VISITOR_HANDSHAKE:
+    case VISITOR_ANSWER:
+    case VISITOR_DRAIN:
+    case VISITOR_CLOSED:
+    case VISITOR_STATE_COUNT:
         break;
     }
-    connection_gone(client);
+    visitor_gone(client);
 }
 
 static void on_timer(void *ctx)
 {
-    struct connection *client = ctx;
+    struct visitor *client = ctx;
     uint64_t now = now_ms(client);
 
     if (client->out_ms != 0 && client->out_ms + LIMIT_WRITE_STALL_MS <= now) {
-        connection_gone(client);
+        visitor_gone(client);
     } else if (due_ms(client) <= now) {
         time_is_up(client);
     }
@@ -768,7 +768,7 @@ static void bury(void *ctx)
     struct gate *gate = ctx;
 
     while (!list_empty(&gate->dead)) {
-        struct connection *client = LIST_THING(gate->dead.next, struct connection, link);
+        struct visitor *client = LIST_THING(gate->dead.next, struct visitor, link);
         list_remove(&client->link);
         free(client);
     }

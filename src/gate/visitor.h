@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * connection: what a gate holds: itself, its connections, and the requests on them.
+ * visitor: what a gate holds: itself, its connections, and the requests on them.
  *
- * A connection (struct connection) is small and has no buffers while it is idle.  A request that is
- * being served has an exchange as well.  One request at a time a connection: what follows it waits
- * unparsed.
+ * A visitor is one connection of a client.  It is small, and has no buffers while it is idle; a
+ * request that is being served has an exchange as well.  One request at a time: what follows it
+ * waits unparsed.
  */
-#ifndef GATE_CONNECTION_H
-#define GATE_CONNECTION_H
+#ifndef GATE_VISITOR_H
+#define GATE_VISITOR_H
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -23,11 +23,11 @@
 #include "tls/tls.h"
 
 enum {
-    CONNECTION_READ_BYTES = 16 * 1024, /* asked of a socket at once */
-    CONNECTION_IN_MAX = LIMIT_HEAD_BYTES + 4 * CONNECTION_READ_BYTES,
+    VISITOR_READ_BYTES = 16 * 1024, /* asked of a socket at once */
+    VISITOR_IN_MAX = LIMIT_HEAD_BYTES + 4 * VISITOR_READ_BYTES,
     /* An answer's head, one judged answer body in one piece, or a full window. */
-    CONNECTION_OUT_MAX = 4 * 1024 * 1024,
-    CONNECTION_SOURCE_BYTES = 46, /* an IPv6 address as text */
+    VISITOR_OUT_MAX = 4 * 1024 * 1024,
+    VISITOR_SOURCE_BYTES = 46, /* an IPv6 address as text */
     REQUEST_ID_BYTES = 32,
     DATE_BYTES = 29,
 };
@@ -89,24 +89,24 @@ struct gate {
     int64_t date_s;
 };
 
-enum connection_state {
-    CONNECTION_HANDSHAKE,
-    CONNECTION_IDLE,    /* between requests */
-    CONNECTION_HEAD,    /* some of a head is here */
-    CONNECTION_JUDGE,   /* ADMIT is out */
-    CONNECTION_READ,    /* the body goes to the reader */
-    CONNECTION_VERDICT, /* all of it went there */
-    CONNECTION_FORWARD, /* FORWARD is out; bodies stream both ways */
-    CONNECTION_FAILED,  /* the vault gave up before an answer; the judge will say what to tell */
-    CONNECTION_ANSWER,  /* all of the answer is in `out` */
-    CONNECTION_DRAIN,   /* answered; what the client still sends is read and forgotten */
-    CONNECTION_CLOSED,
-    CONNECTION_STATE_COUNT
+enum visitor_state {
+    VISITOR_HANDSHAKE,
+    VISITOR_IDLE,    /* between requests */
+    VISITOR_HEAD,    /* some of a head is here */
+    VISITOR_JUDGE,   /* ADMIT is out */
+    VISITOR_READ,    /* the body goes to the reader */
+    VISITOR_VERDICT, /* all of it went there */
+    VISITOR_FORWARD, /* FORWARD is out; bodies stream both ways */
+    VISITOR_FAILED,  /* the vault gave up before an answer; the judge will say what to tell */
+    VISITOR_ANSWER,  /* all of the answer is in `out` */
+    VISITOR_DRAIN,   /* answered; what the client still sends is read and forgotten */
+    VISITOR_CLOSED,
+    VISITOR_STATE_COUNT
 };
 
 struct exchange;
 
-struct connection {
+struct visitor {
     struct gate *gate;
     struct list link;
     struct list parked;
@@ -121,18 +121,18 @@ struct connection {
     uint64_t in_ms, out_ms; /* when bytes moved */
     uint64_t drained_bytes;
     uint32_t listener;
-    unsigned char state; /* enum connection_state */
+    unsigned char state; /* enum visitor_state */
     bool peer_ended;     /* it said FIN, or close_notify */
     bool close_after;    /* this answer is the last */
     bool is_parked, shrunk;
     bool skipped_line; /* the one empty line that may precede a request line */
     size_t parsed;     /* so many bytes were there when the head was last parsed */
-    char source[CONNECTION_SOURCE_BYTES];
+    char source[VISITOR_SOURCE_BYTES];
 };
 
 /* One request, from its head to the last byte of its answer. */
 struct exchange {
-    struct connection *client;
+    struct visitor *client;
     uint64_t request, grant, key;
     struct link *link; /* vault or reader, while they serve it; NULL: none */
     struct list streams;
@@ -143,7 +143,9 @@ struct exchange {
     size_t head_bytes; /* of it at the front of client->in; 0: in `head` */
     struct buf head;   /* copied, where the body had to be read before it was sent */
     struct http_body body;
-    bool head_request, http10, expect, may_wait, body_done;
+    bool head_request, http10, expect, may_wait;
+    bool body_done;  /* all of it was read off the connection */
+    bool end_sent;   /* to the vault */
     bool admitted;   /* the judge knows of it, and has not answered */
     struct buf kept; /* a judged body */
     uint64_t kept_max;
@@ -159,40 +161,40 @@ struct exchange {
     uint64_t began_us, first_us;
 };
 
-/* ---- connection.c ---- */
+/* ---- visitor.c ---- */
 
 /* Takes over `fd`. */
-void connection_new(struct gate *gate, const struct listener *listener, int fd, const char *source);
-void connection_move(struct connection *client, enum connection_state next);
-const char *connection_state_name(enum connection_state state);
+void visitor_new(struct gate *gate, const struct listener *listener, int fd, const char *source);
+void visitor_move(struct visitor *client, enum visitor_state next);
+const char *visitor_state_name(enum visitor_state state);
 /* Does what can be done with what is here. */
-void connection_work(struct connection *client);
-void connection_want_flush(struct connection *client);
+void visitor_work(struct visitor *client);
+void visitor_want_flush(struct visitor *client);
 /* Nothing more can be said to it: tells who must know, and closes. */
-void connection_gone(struct connection *client);
-void connection_close(struct connection *client);
+void visitor_gone(struct visitor *client);
+void visitor_close(struct visitor *client);
 /* The answer is complete in `out`; goes on when it has left. */
-void connection_answered(struct connection *client);
+void visitor_answered(struct visitor *client);
 /* Takes what is left of the request's body off the input.  True when none of it is missing. */
-bool connection_skip_body(struct connection *client);
+bool visitor_skip_body(struct visitor *client);
 void gate_bury(struct gate *gate);
 
 /* ---- admit.c ---- */
 
 /* The request in gate->head: asks the judge, or refuses. */
-void admit_request(struct connection *client);
+void admit_request(struct visitor *client);
 /* The free headers of the request, into gate->headers. */
 size_t admit_free_headers(struct gate *gate, const struct http_head *head);
 
 /* ---- exchange.c: from and to judge, reader and vault ---- */
 
-struct exchange *exchange_new(struct connection *client);
+struct exchange *exchange_new(struct visitor *client);
 /* DONE, if the judge waits for it; then frees. */
 void exchange_end(struct exchange *exchange);
 /* Nothing more goes to the reader or the vault for it, and nothing of them is wanted. */
 void exchange_let_go(struct exchange *exchange);
-void exchange_feed_reader(struct connection *client);
-void exchange_feed_vault(struct connection *client);
+void exchange_feed_reader(struct visitor *client);
+void exchange_feed_vault(struct visitor *client);
 bool exchange_wants_body(const struct exchange *exchange);
 /* Bytes have left for the client: the vault may send more. */
 void exchange_credit(struct exchange *exchange);
@@ -201,10 +203,9 @@ struct link *link_new(struct gate *gate, enum process_role role, uint32_t index,
 /* ---- answer.c ---- */
 
 /* A whole answer: of the judge, or one of ours. */
-void answer_send(struct connection *client, const struct message_answer *answer);
+void answer_send(struct visitor *client, const struct message_answer *answer);
 /* A refusal in the universal envelope.  `status` 0: the verdict's own. */
-void answer_refuse(struct connection *client, enum verdict verdict, unsigned status,
-                   const char *text);
+void answer_refuse(struct visitor *client, enum verdict verdict, unsigned status, const char *text);
 /* The head of a streamed answer.  False when it is not one that may be sent. */
 bool answer_head(struct exchange *exchange, const struct message_head *head);
 bool answer_data(struct exchange *exchange, struct str bytes);
