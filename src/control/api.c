@@ -6,7 +6,6 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "control/database.h"
 #include "control/host.h"
 #include "control/job.h"
 #include "http/write.h"
@@ -367,12 +366,12 @@ static void handle(void *ctx, struct exchange *exchange)
 
 /* ---- life ---- */
 
-struct api *api_new(struct loop *loop, const char *data_dir)
+struct api *api_new(struct loop *loop, struct query *query)
 {
     struct api *api = mem_zeroed(sizeof(*api));
 
     api->loop = loop;
-    api->data_dir = data_dir;
+    api->query = query;
     api->server = server_new(loop, handle, api);
     api->calls = TABLE_OF(struct job, call);
     list_init(&api->jobs);
@@ -387,7 +386,7 @@ void api_free(struct api *api)
     drop_judge(api);
     server_free(api->server);
     table_clear(&api->calls);
-    database_close(api->database);
+    query_close(api->query);
     config_free(api->config);
     free(api);
 }

@@ -17,8 +17,10 @@
 
 struct api;
 
-/* `data_dir` is where the database is, to be read. */
-struct api *api_new(struct loop *loop, const char *data_dir);
+struct query;
+
+/* Takes over `query`; without one (NULL), what needs the database is refused. */
+struct api *api_new(struct loop *loop, struct query *query);
 void api_free(struct api *api); /* takes NULL too; ends what is open */
 
 struct server *api_server(struct api *api);

@@ -68,7 +68,7 @@ struct connection {
     struct http_body framing;
     bool close_after, ended, busy, dead;
     uint64_t lingered;
-    bool (*more)(void *ctx, struct buf *out);
+    stream_more *more;
     void (*done)(void *ctx);
     void *stream_ctx;
 };
@@ -281,8 +281,8 @@ void exchange_answer(struct exchange *exchange, const struct answer *answer)
     go(c);
 }
 
-void exchange_stream(struct exchange *exchange, const struct answer *answer,
-                     bool (*more)(void *ctx, struct buf *out), void (*done)(void *ctx), void *ctx)
+void exchange_stream(struct exchange *exchange, const struct answer *answer, stream_more *more,
+                     void (*done)(void *ctx), void *ctx)
 {
     struct connection *c = (struct connection *)(void *)exchange;
     bool old = c->head.minor == 0;
@@ -306,19 +306,20 @@ void exchange_stream(struct exchange *exchange, const struct answer *answer,
     go(c);
 }
 
-static void next_piece(struct connection *c)
+/* False when the stream was cut. */
+static bool next_piece(struct connection *c)
 {
     struct buf piece;
     bool old = c->head.minor == 0;
 
     buf_init_wiped(&piece, OUT_MAX / 2);
-    bool goes_on = c->more(c->stream_ctx, &piece);
+    enum stream_step step = c->more(c->stream_ctx, &piece);
     if (buf_len(&piece) > 0) {
         (void)(old ? buf_add_str(&c->out, buf_str(&piece))
                    : http_write_chunk(&c->out, buf_str(&piece)));
     }
     buf_clear(&piece);
-    if (!goes_on) {
+    if (step == STREAM_END) {
         if (!old) {
             (void)http_write_last_chunk(&c->out);
         }
@@ -326,6 +327,7 @@ static void next_piece(struct connection *c)
         forget_request(c);
         move(c, WRITING);
     }
+    return step != STREAM_CUT;
 }
 
 /* ---- receiving ---- */
@@ -496,7 +498,10 @@ static bool step_stream(struct connection *c)
     if (rc == 0) {
         return false;
     }
-    next_piece(c);
+    if (!next_piece(c)) {
+        connection_close(&c->link);
+        return false;
+    }
     touch(c);
     if (c->state == WRITING) {
         return true;

@@ -21,6 +21,7 @@
 #include "control/api.h"
 #include "control/json_alloc.h"
 #include "ipc/child.h"
+#include "store/query.h"
 #include "tls/tls.h"
 
 static const int syscalls[] = {
@@ -191,10 +192,16 @@ static void confine_us(struct control *control)
 int control_main(int argc, char **argv)
 {
     struct control control = {0};
+    struct err err = {""};
 
     child_init(&control.child, ROLE_CONTROL, argc, argv);
     setup_libraries();
-    control.api = api_new(control.child.loop, control.child.data_dir);
+    struct query *query = query_open(control.child.data_dir, &err);
+    if (query == NULL) {
+        log_error("database", "%s", err.text);
+        exit(EXIT_FAILURE);
+    }
+    control.api = api_new(control.child.loop, query);
     confine_us(&control);
     int status = child_run(&control.child, &events, &control);
     api_free(control.api);

@@ -7,10 +7,10 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "base/encode.h"
 #include "base/json_out.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "control/database.h"
 #include "control/handlers.h"
 #include "http/url.h"
 #include "http/write.h"
@@ -364,6 +364,25 @@ static int take_all(struct job *job, struct put *put, struct err *err)
 
 /* ---- sealing ---- */
 
+static int find_vault_key(struct query *query, unsigned char *key, size_t size, struct err *err)
+{
+    struct buf text;
+    bool found = false;
+    int rc = -1;
+
+    if (query == NULL) {
+        return err_set(err, "the database is not open");
+    }
+    buf_init(&text, 1024);
+    if (query_meta(query, STR("vault_public_key"), &text, &found, err) == 0) {
+        rc = found && hex_decode(buf_str(&text), key, size)
+                 ? 0
+                 : err_set(err, "the database has no key of the vault; was it made by init?");
+    }
+    buf_clear(&text);
+    return rc;
+}
+
 static int seal(struct job *job, struct put *put, struct buf *box, struct err *err)
 {
     unsigned char key[crypto_box_PUBLICKEYBYTES];
@@ -375,7 +394,7 @@ static int seal(struct job *job, struct put *put, struct buf *box, struct err *e
     sealed->secret_fields = put->secret_fields;
     sealed->hosts = put->hosts;
     buf_init_wiped(&plain, SEALED_BYTES_MAX - crypto_box_SEALBYTES);
-    if (database_vault_key(job->api, key, sizeof(key), err) < 0) {
+    if (find_vault_key(job->api->query, key, sizeof(key), err) < 0) {
         goto out;
     }
     if (!wire_encode(&sealed_credential_schema, sealed, &plain)) {

@@ -97,6 +97,17 @@ static void answer_problem(struct job *job, unsigned status, struct str code, st
     buf_clear(&body);
 }
 
+static void on_streamed(void *ctx)
+{
+    job_free(ctx);
+}
+
+void job_stream(struct job *job, const char *content_type, stream_more *more)
+{
+    struct answer answer = {.status = 200, .content_type = str_from(content_type)};
+    exchange_stream(job->exchange, &answer, more, on_streamed, job);
+}
+
 void job_refuse(struct job *job, unsigned status, const char *code, const char *format, ...)
 {
     char detail[DETAIL_MAX];

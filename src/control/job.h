@@ -2,8 +2,8 @@
 /*
  * job: one request of the API on its way.  For the files of this folder.
  *
- * A job ends with job_answer(), job_refuse(), job_relay() or job_stream(), exactly once; it and its
- * arena are gone then.
+ * A job ends with job_answer(), job_refuse() or job_relay(), exactly once, and is gone then with
+ * its arena; or with job_stream(), and is gone when all is sent.
  */
 #ifndef CONTROL_JOB_H
 #define CONTROL_JOB_H
@@ -16,10 +16,10 @@
 #include "control/api.h"
 #include "ipc/channel.h"
 #include "policy/calls.h"
+#include "store/query.h"
 
 struct api {
     struct loop *loop;
-    const char *data_dir;
     struct server *server;
     struct config *config;
     struct channel *judge;
@@ -28,7 +28,7 @@ struct api {
     struct table calls; /* jobs that wait for a REPLY, by number */
     struct list jobs;   /* the same, the oldest first */
     uint64_t next_call;
-    struct database *database; /* opened when first asked */
+    struct query *query; /* the database; NULL in tests that have none */
 };
 
 enum { ARGUMENTS_MAX = 24 };
@@ -105,6 +105,7 @@ void job_answer_json(struct job *job, unsigned status, struct str json);
 void job_refuse(struct job *job, unsigned status, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void job_relay(struct job *job, const struct message_reply *reply);
+void job_stream(struct job *job, const char *content_type, stream_more *more); /* ctx: the job */
 bool job_failed(struct job *job, const struct message_reply *reply); /* relayed if it did */
 
 /* Writes `thing` as the CALL's body.  -1 when a text in it is longer than it may be. */

@@ -65,9 +65,16 @@ void server_drain(struct server *server, void (*drained)(void *ctx), void *ctx);
 
 void exchange_answer(struct exchange *exchange, const struct answer *answer);
 
+enum stream_step {
+    STREAM_CUT, /* it failed: the connection ends so that the client sees it */
+    STREAM_MORE,
+    STREAM_END /* that was the last piece */
+};
+typedef enum stream_step stream_more(void *ctx, struct buf *out);
+
 /* An answer in pieces (answer->body is ignored).  `more` appends the next piece, and is called
- * again when that has been sent; false: that was the last.  `done` is called in any case. */
-void exchange_stream(struct exchange *exchange, const struct answer *answer,
-                     bool (*more)(void *ctx, struct buf *out), void (*done)(void *ctx), void *ctx);
+ * again when that has been sent.  `done` is called at its end, whatever happened. */
+void exchange_stream(struct exchange *exchange, const struct answer *answer, stream_more *more,
+                     void (*done)(void *ctx), void *ctx);
 
 #endif
