@@ -13,7 +13,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "control/connection.h"
+#include "control/caller.h"
 
 enum { ACCEPTS_A_TURN = 16, OUT_OF_FILES_MS = 200 };
 
@@ -76,7 +76,7 @@ void server_free(struct server *server)
     server->drained = NULL;
     close_listeners(server);
     while (!list_empty(&server->connections)) {
-        connection_close(server->connections.next);
+        caller_close(server->connections.next);
     }
     free_old_contexts(server);
     tls_context_free(server->tls);
@@ -155,8 +155,8 @@ static bool make_room(struct server *server)
         return true;
     }
     for (struct list *at = server->connections.next; at != &server->connections; at = at->next) {
-        if (connection_is_idle(at)) {
-            connection_close(at);
+        if (caller_is_idle(at)) {
+            caller_close(at);
             return true;
         }
     }
@@ -190,7 +190,7 @@ void server_connection(struct server *server, int fd, enum listen_kind kind)
     if (kind != LISTEN_UNIX) {
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     }
-    connection_new(server, fd, kind, &peer);
+    caller_new(server, fd, kind, &peer);
 }
 
 static void on_accept(void *ctx, uint32_t events)
@@ -257,8 +257,8 @@ void server_drain(struct server *server, void (*drained)(void *ctx), void *ctx)
     close_listeners(server);
     while (at != &server->connections) {
         struct list *next = at->next;
-        if (connection_is_idle(at)) {
-            connection_close(at);
+        if (caller_is_idle(at)) {
+            caller_close(at);
         }
         at = next;
     }

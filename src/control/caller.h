@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * connection: one client of the control API.  Between server.c and connection.c only.
+ * caller: one client of the control API.  Between server.c and caller.c only.
  */
-#ifndef CONTROL_CONNECTION_H
-#define CONTROL_CONNECTION_H
+#ifndef CONTROL_CALLER_H
+#define CONTROL_CALLER_H
 
 #include "base/list.h"
 #include "control/server.h"
@@ -22,14 +22,14 @@ struct server {
     void *drained_ctx;
 };
 
-struct connection;
+struct caller;
 
 /* Takes over `fd`. */
-void connection_new(struct server *server, int fd, enum listen_kind kind, const struct peer *peer);
-bool connection_is_idle(const struct list *link);
-void connection_close(const struct list *link); /* an idle one, or all when the server goes */
+void caller_new(struct server *server, int fd, enum listen_kind kind, const struct peer *peer);
+bool caller_is_idle(const struct list *link);
+void caller_close(const struct list *link); /* an idle one, or all when the server goes */
 
-/* By connection.c, when one is gone. */
+/* By caller.c, when one is gone. */
 void server_forget(struct server *server, struct list *link);
 
 #endif

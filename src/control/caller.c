@@ -8,7 +8,7 @@
  *                                             +-> STREAMING
  *                        from any: LINGER (our side is shut, theirs is read away) -> gone
  */
-#include "control/connection.h"
+#include "control/caller.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -51,7 +51,7 @@ static const struct {
     [LINGER] = {0, LINGER_MS},
 };
 
-struct connection {
+struct caller {
     struct exchange exchange; /* first: an exchange is its connection */
     struct server *server;
     struct list link;
@@ -73,21 +73,21 @@ struct connection {
     void *stream_ctx;
 };
 
-static void go(struct connection *c);
+static void go(struct caller *c);
 
-static struct connection *connection_of(const struct list *link)
+static struct caller *caller_of(const struct list *link)
 {
-    const char *at = (const char *)link - offsetof(struct connection, link);
-    return (struct connection *)(uintptr_t)at;
+    const char *at = (const char *)link - offsetof(struct caller, link);
+    return (struct caller *)(uintptr_t)at;
 }
 
 static void on_timeout(void *ctx)
 {
-    struct connection *c = ctx;
-    connection_close(&c->link);
+    struct caller *c = ctx;
+    caller_close(&c->link);
 }
 
-static void touch(struct connection *c)
+static void touch(struct caller *c)
 {
     if (states[c->state].timeout_ms == 0) {
         loop_timer_stop(c->server->loop, &c->timer);
@@ -96,7 +96,7 @@ static void touch(struct connection *c)
     loop_timer_set(c->server->loop, &c->timer, states[c->state].timeout_ms, on_timeout, c);
 }
 
-static void move(struct connection *c, enum state next)
+static void move(struct caller *c, enum state next)
 {
     assert((states[c->state].next & TO(next)) != 0);
     c->state = next;
@@ -105,7 +105,7 @@ static void move(struct connection *c, enum state next)
 
 /* ---- ending ---- */
 
-static void release(struct connection *c)
+static void release(struct caller *c)
 {
     buf_clear(&c->in);
     buf_clear(&c->out);
@@ -114,7 +114,7 @@ static void release(struct connection *c)
     free(c);
 }
 
-static void end_stream(struct connection *c)
+static void end_stream(struct caller *c)
 {
     if (c->done != NULL) {
         void (*done)(void *ctx) = c->done;
@@ -124,7 +124,7 @@ static void end_stream(struct connection *c)
     }
 }
 
-static void drop_socket(struct connection *c)
+static void drop_socket(struct caller *c)
 {
     if (c->fd == -1) {
         return;
@@ -139,9 +139,9 @@ static void drop_socket(struct connection *c)
     server_forget(c->server, &c->link);
 }
 
-void connection_close(const struct list *link)
+void caller_close(const struct list *link)
 {
-    struct connection *c = connection_of(link);
+    struct caller *c = caller_of(link);
 
     drop_socket(c);
     end_stream(c);
@@ -155,15 +155,15 @@ void connection_close(const struct list *link)
     release(c);
 }
 
-bool connection_is_idle(const struct list *link)
+bool caller_is_idle(const struct list *link)
 {
-    return connection_of(link)->state == IDLE;
+    return caller_of(link)->state == IDLE;
 }
 
 /* ---- sending ---- */
 
 /* -1: the socket is broken; 0: not all went; 1: nothing is left. */
-static int send_bytes(struct connection *c, struct str bytes, size_t *ret_sent)
+static int send_bytes(struct caller *c, struct str bytes, size_t *ret_sent)
 {
     *ret_sent = 0;
     if (bytes.len == 0) {
@@ -177,7 +177,7 @@ static int send_bytes(struct connection *c, struct str bytes, size_t *ret_sent)
     return (size_t)sent == bytes.len ? 1 : 0;
 }
 
-static int flush_tls(struct connection *c)
+static int flush_tls(struct caller *c)
 {
     size_t sent;
     int rc;
@@ -196,7 +196,7 @@ static int flush_tls(struct connection *c)
     return rc;
 }
 
-static int flush(struct connection *c)
+static int flush(struct caller *c)
 {
     size_t sent;
 
@@ -208,7 +208,7 @@ static int flush(struct connection *c)
     return rc;
 }
 
-static bool write_head(struct connection *c, const struct answer *answer, enum body_kind body)
+static bool write_head(struct caller *c, const struct answer *answer, enum body_kind body)
 {
     struct message_header headers[16];
     size_t count = 0;
@@ -234,14 +234,14 @@ static bool write_head(struct connection *c, const struct answer *answer, enum b
 }
 
 /* The exchange is over: its bytes go now, secrets among them. */
-static void forget_request(struct connection *c)
+static void forget_request(struct caller *c)
 {
     buf_clear(&c->body);
     buf_clear(&c->head_bytes);
     c->exchange = (struct exchange){.peer = &c->peer};
 }
 
-static void write_answer(struct connection *c, const struct answer *answer)
+static void write_answer(struct caller *c, const struct answer *answer)
 {
     bool bodyless = answer->status == 204 || answer->status == 304;
     bool head_request = str_equal(c->head.method, STR("HEAD"));
@@ -255,7 +255,7 @@ static void write_answer(struct connection *c, const struct answer *answer)
     move(c, WRITING);
 }
 
-static bool answer_reaches_nobody(struct connection *c)
+static bool answer_reaches_nobody(struct caller *c)
 {
     assert(c->state == HANDLING);
     if (c->fd != -1) {
@@ -272,7 +272,7 @@ static bool answer_reaches_nobody(struct connection *c)
 
 void exchange_answer(struct exchange *exchange, const struct answer *answer)
 {
-    struct connection *c = (struct connection *)(void *)exchange;
+    struct caller *c = (struct caller *)(void *)exchange;
 
     if (answer_reaches_nobody(c)) {
         return;
@@ -284,7 +284,7 @@ void exchange_answer(struct exchange *exchange, const struct answer *answer)
 void exchange_stream(struct exchange *exchange, const struct answer *answer, stream_more *more,
                      void (*done)(void *ctx), void *ctx)
 {
-    struct connection *c = (struct connection *)(void *)exchange;
+    struct caller *c = (struct caller *)(void *)exchange;
     bool old = c->head.minor == 0;
 
     if (answer_reaches_nobody(c)) {
@@ -307,7 +307,7 @@ void exchange_stream(struct exchange *exchange, const struct answer *answer, str
 }
 
 /* False when the stream was cut. */
-static bool next_piece(struct connection *c)
+static bool next_piece(struct caller *c)
 {
     struct buf piece;
     bool old = c->head.minor == 0;
@@ -332,7 +332,7 @@ static bool next_piece(struct connection *c)
 
 /* ---- receiving ---- */
 
-static void refuse(struct connection *c, unsigned status, const char *code, const char *detail)
+static void refuse(struct caller *c, unsigned status, const char *code, const char *detail)
 {
     struct buf body;
     struct answer answer = {.status = status, .content_type = PROBLEM_TYPE};
@@ -345,7 +345,7 @@ static void refuse(struct connection *c, unsigned status, const char *code, cons
     buf_clear(&body);
 }
 
-static void hand_over(struct connection *c)
+static void hand_over(struct caller *c)
 {
     c->exchange = (struct exchange){.head = &c->head, .body = buf_str(&c->body), .peer = &c->peer};
     move(c, HANDLING);
@@ -353,7 +353,7 @@ static void hand_over(struct connection *c)
 }
 
 /* The request's head moves out of `in`, since more will be read behind it. */
-static bool keep_head(struct connection *c, size_t used)
+static bool keep_head(struct caller *c, size_t used)
 {
     struct http_problem problem;
     size_t again;
@@ -367,7 +367,7 @@ static bool keep_head(struct connection *c, size_t used)
                               buf_len(&c->head_bytes), &c->head, &again, &problem) == HTTP_OK;
 }
 
-static void begin_body(struct connection *c)
+static void begin_body(struct caller *c)
 {
     c->close_after = !c->head.keep_alive;
     buf_init_wiped(&c->body, LIMIT_API_BODY_BYTES);
@@ -387,7 +387,7 @@ static void begin_body(struct connection *c)
 }
 
 /* True when there is something to go on with. */
-static bool take_head(struct connection *c)
+static bool take_head(struct caller *c)
 {
     struct http_problem problem;
     size_t used = 0;
@@ -397,7 +397,7 @@ static bool take_head(struct connection *c)
                                &problem)) {
     case HTTP_MORE:
         if (c->ended) {
-            connection_close(&c->link);
+            caller_close(&c->link);
         }
         return false;
     case HTTP_OK:
@@ -415,7 +415,7 @@ static bool take_head(struct connection *c)
     return true;
 }
 
-static bool take_body(struct connection *c)
+static bool take_body(struct caller *c)
 {
     struct str in = buf_str(&c->in);
     size_t before = in.len;
@@ -439,14 +439,14 @@ static bool take_body(struct connection *c)
         return true;
     }
     if (c->ended) {
-        connection_close(&c->link);
+        caller_close(&c->link);
     }
     return false;
 }
 
 /* ---- moving ---- */
 
-static void begin_linger(struct connection *c)
+static void begin_linger(struct caller *c)
 {
     if (c->tls != NULL) {
         tls_close(c->tls);
@@ -458,12 +458,12 @@ static void begin_linger(struct connection *c)
 }
 
 /* True when the answer has left and the next request may come. */
-static bool after_write(struct connection *c)
+static bool after_write(struct caller *c)
 {
     int rc = flush(c);
 
     if (rc < 0) {
-        connection_close(&c->link);
+        caller_close(&c->link);
         return false;
     }
     if (rc == 0) {
@@ -474,7 +474,7 @@ static bool after_write(struct connection *c)
         return true;
     }
     if (c->ended) {
-        connection_close(&c->link);
+        caller_close(&c->link);
     } else {
         begin_linger(c);
     }
@@ -487,19 +487,19 @@ static void on_again(void *ctx)
 }
 
 /* One piece a turn, so that a long export does not keep the others waiting. */
-static bool step_stream(struct connection *c)
+static bool step_stream(struct caller *c)
 {
     int rc = flush(c);
 
     if (rc < 0) {
-        connection_close(&c->link);
+        caller_close(&c->link);
         return false;
     }
     if (rc == 0) {
         return false;
     }
     if (!next_piece(c)) {
-        connection_close(&c->link);
+        caller_close(&c->link);
         return false;
     }
     touch(c);
@@ -510,13 +510,13 @@ static bool step_stream(struct connection *c)
     return false;
 }
 
-static bool step(struct connection *c)
+static bool step(struct caller *c)
 {
     switch (c->state) {
     case IDLE:
         if (buf_len(&c->in) == 0) {
             if (c->ended || c->server->draining) {
-                connection_close(&c->link);
+                caller_close(&c->link);
             }
             return false;
         }
@@ -538,13 +538,13 @@ static bool step(struct connection *c)
     return false;
 }
 
-static bool wants_to_read(const struct connection *c)
+static bool wants_to_read(const struct caller *c)
 {
     bool reading = c->state != HANDLING && c->state != STREAMING && c->state != WRITING;
     return reading && !c->ended && buf_len(&c->in) < IN_ENOUGH;
 }
 
-static void set_events(struct connection *c)
+static void set_events(struct caller *c)
 {
     bool waiting = buf_len(&c->out) > 0 || (c->tls != NULL && tls_output(c->tls).len > 0);
     uint32_t events = (wants_to_read(c) ? EPOLLIN : 0) | (waiting ? EPOLLOUT : 0);
@@ -552,7 +552,7 @@ static void set_events(struct connection *c)
     loop_watch_events(c->server->loop, &c->watch, events);
 }
 
-static void go(struct connection *c)
+static void go(struct caller *c)
 {
     if (c->busy) {
         return; /* answered from inside the handler: the loop below goes on */
@@ -576,7 +576,7 @@ static void go(struct connection *c)
 
 /* ---- the socket ---- */
 
-static bool receive_tls(struct connection *c, struct str bytes)
+static bool receive_tls(struct caller *c, struct str bytes)
 {
     struct err err;
     enum tls_state state = tls_receive(c->tls, bytes, &c->in, &err);
@@ -595,7 +595,7 @@ static bool receive_tls(struct connection *c, struct str bytes)
 }
 
 /* False when the connection is to be closed. */
-static bool receive(struct connection *c)
+static bool receive(struct caller *c)
 {
     unsigned char bytes[READ_BYTES];
     ssize_t got = recv(c->fd, bytes, sizeof(bytes), 0);
@@ -626,11 +626,11 @@ static bool receive(struct connection *c)
 
 static void on_ready(void *ctx, uint32_t events)
 {
-    struct connection *c = ctx;
+    struct caller *c = ctx;
     bool broken = (events & (EPOLLERR | EPOLLHUP)) != 0 && (events & EPOLLIN) == 0;
 
     if (broken || ((events & EPOLLIN) != 0 && !receive(c))) {
-        connection_close(&c->link);
+        caller_close(&c->link);
         return;
     }
     if ((events & EPOLLOUT) != 0 && (c->state == WRITING || c->state == STREAMING)) {
@@ -639,9 +639,9 @@ static void on_ready(void *ctx, uint32_t events)
     go(c);
 }
 
-void connection_new(struct server *server, int fd, enum listen_kind kind, const struct peer *peer)
+void caller_new(struct server *server, int fd, enum listen_kind kind, const struct peer *peer)
 {
-    struct connection *c = mem_zeroed(sizeof(*c));
+    struct caller *c = mem_zeroed(sizeof(*c));
 
     c->server = server;
     c->fd = fd;
