@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "base/str.h"
+#include "control/control.h"
 #include "gate/gate.h"
 #include "parent/check.h"
 #include "parent/unlock.h"
@@ -19,6 +20,7 @@ static const struct {
     {"unlock", unlock_main},
     {"reader", reader_main},
     {"gate", gate_main},
+    {"control", control_main},
 };
 
 role_main *role_find(const char *argv0)
