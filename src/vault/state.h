@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * state: what a vault process has, shared by its files.
+ */
+#ifndef VAULT_STATE_H
+#define VAULT_STATE_H
+
+#include "base/list.h"
+#include "base/table.h"
+#include "http/head.h"
+#include "ipc/channel.h"
+#include "ipc/child.h"
+#include "pack/pack.h"
+#include "vault/credential.h"
+#include "vault/dns.h"
+#include "vault/grant.h"
+#include "vault/upstream.h"
+
+/* One life of the gate of our index. */
+struct gate_peer {
+    struct vault *vault;
+    struct channel *channel;
+    uint64_t incarnation;
+    struct list exchanges;
+    struct list link;
+    struct loop_timer blame; /* it broke the rules; cut it in the next turn */
+    unsigned lingering;      /* exchanges that are read to the end though their client is gone */
+};
+
+/* A configuration; the newest is last. */
+struct generation {
+    struct config *config;
+    unsigned users;
+    struct list link;
+};
+
+struct vault {
+    struct child *child; /* NULL in tests */
+    uint32_t index;
+    struct loop *loop;
+    struct channel *judge, *scribe, *reader;
+    uint64_t reader_incarnation;
+    struct list gates;
+    struct list generations;
+    struct secret key; /* struct vault_key; size 0 until it came */
+    struct credentials *credentials;
+    struct tls_context *system_tls;
+    struct dns *dns;
+    struct upstreams *upstreams;
+    struct grants *grants;
+    struct loop_timer grants_timer, stats_timer;
+    struct table exchanges; /* by grant */
+    struct list unsent;     /* of exchanges: SENT must be with the judge before they go on */
+    struct list want_blob;  /* of exchanges that wait for their credential */
+    struct http_head head;  /* of the answer that is being looked at */
+    bool draining, drained;
+};
+
+struct generation *vault_generation(struct vault *vault, uint64_t number); /* or NULL */
+
+/* A peer that does not read, or breaks the rules, has lost its process. */
+void vault_tell_judge(struct vault *vault, enum message_type type, const void *message);
+void vault_tell_gate(struct gate_peer *gate, enum message_type type, const void *message);
+bool vault_tell_reader(struct vault *vault, enum message_type type, const void *message);
+void vault_ask_blob(struct vault *vault, uint64_t credential);
+void vault_blame_gate(struct gate_peer *gate, const char *why);
+void vault_check_drained(struct vault *vault);
+
+#endif
