@@ -10,6 +10,7 @@
 #include "parent/unlock.h"
 #include "reader/reader.h"
 #include "scribe/scribe.h"
+#include "vault/vault.h"
 
 static const struct {
     const char *name;
@@ -21,6 +22,7 @@ static const struct {
     {"reader", reader_main},
     {"gate", gate_main},
     {"control", control_main},
+    {"vault", vault_main},
 };
 
 role_main *role_find(const char *argv0)

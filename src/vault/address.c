@@ -130,7 +130,7 @@ const char *address_refused(const struct sockaddr *address, bool allow_private)
     return "an address of another family";
 }
 
-bool address_is_loopback(const struct sockaddr *address)
+bool address_is_local(const struct sockaddr *address)
 {
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;

@@ -17,6 +17,6 @@
  * loopback, private, shared and unique local ones, and nothing more. */
 const char *address_refused(const struct sockaddr *address, bool allow_private);
 
-bool address_is_loopback(const struct sockaddr *address);
+bool address_is_local(const struct sockaddr *address);
 
 #endif

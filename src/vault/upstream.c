@@ -297,7 +297,7 @@ static void set_options(int fd, const struct sockaddr *address)
 
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    if (address_is_loopback(address)) {
+    if (address_is_local(address)) {
         /* A paced default costs a tenth of a request here; where there is none of it, so be it. */
         (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5);
     }
