@@ -24,6 +24,7 @@ struct group {
     bool refusing;         /* until a COMMIT with `again` */
     bool broken;
     struct err problem;
+    struct err first; /* why the refusing began: what follows from it is refused for that, too */
 };
 
 struct group *group_new(struct loop *loop, struct store *store, const struct group_events *events,
@@ -55,8 +56,7 @@ bool group_is_idle(const struct group *group)
 
 static void refuse(struct group *group, uint64_t batch)
 {
-    struct message_store_refused refused = {.batch = batch,
-                                            .problem = str_from(group->problem.text)};
+    struct message_store_refused refused = {.batch = batch, .problem = str_from(group->first.text)};
 
     group->events.refused(group->ctx, &refused);
 }
@@ -79,6 +79,9 @@ static void fail(struct group *group, enum store_result result)
         return;
     }
     store_rollback(group->store);
+    if (!group->refusing) {
+        group->first = group->problem;
+    }
     group->refusing = true;
     for (size_t i = 0; i < group->batch_count; i++) {
         refuse(group, group->batches[i]);
@@ -153,6 +156,9 @@ void group_commit(struct group *group, const struct message_commit *commit)
     }
     group->partial_rows = 0;
     group->bad = false;
+    if (bad && commit->again) {
+        group->first = group->problem;
+    }
     if (bad || (group->refusing && !commit->again)) {
         /* While refusing no batch is pending, so this takes back the rows of this one only. */
         store_rollback(group->store);

@@ -53,6 +53,7 @@ struct scribe {
     struct group *group;
     struct channel *judge;
     enum state state;
+    bool refusing; /* no room, as was logged */
     struct vault vaults[VAULTS_MAX];
     struct loop_timer fold;
 };
@@ -107,14 +108,25 @@ static void tell_judge(struct scribe *scribe, enum message_type type, const void
 
 static void on_committed(void *ctx, const struct message_committed *committed)
 {
+    struct scribe *scribe = ctx;
+
+    if (scribe->refusing) {
+        log_info("store-accepts-again", "batch=%" PRIu64, committed->batch);
+        scribe->refusing = false;
+    }
     tell_judge(ctx, MESSAGE_COMMITTED, committed);
     fold_later(ctx);
 }
 
 static void on_refused(void *ctx, const struct message_store_refused *refused)
 {
-    log_warn("store-refused", "batch=%" PRIu64 " why=%s", refused->batch,
-             log_text(refused->problem).text);
+    struct scribe *scribe = ctx;
+
+    if (!scribe->refusing) { /* once, not for each batch */
+        log_warn("store-refuses", "batch=%" PRIu64 " why=%s", refused->batch,
+                 log_text(refused->problem).text);
+        scribe->refusing = true;
+    }
     tell_judge(ctx, MESSAGE_STORE_REFUSED, refused);
 }
 
@@ -342,6 +354,7 @@ static void on_drain(void *ctx)
     struct scribe *scribe = ctx;
 
     group_end(scribe->group);
+    on_quiet(scribe);
     child_drained(&scribe->child);
 }
 
@@ -370,9 +383,5 @@ int scribe_main(int argc, char **argv)
                               .file_lock = true,
                               .empty_network = true};
     child_confine(&scribe->child, &confine);
-    int status = child_run(&scribe->child, &child_events, scribe);
-
-    group_free(scribe->group);
-    store_close(scribe->store);
-    return status;
+    return child_run(&scribe->child, &child_events, scribe);
 }

@@ -110,6 +110,19 @@ enum store_result db_result(sqlite3 *db, struct err *err)
     return STORE_BROKEN;
 }
 
+int db_sync_log(sqlite3 *db, struct err *err)
+{
+    sqlite3_file *log = NULL;
+
+    if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK ||
+        log == NULL || log->pMethods == NULL) {
+        return err_set(err, "the database has no write-ahead log");
+    }
+    return log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) == SQLITE_OK
+               ? 0
+               : err_errno(err, "the database's log cannot be synchronised");
+}
+
 char *db_path(const char *data_dir, struct err *err)
 {
     char *dir = realpath(data_dir, NULL);
@@ -245,8 +258,6 @@ static int configure(sqlite3 *db, enum db_mode mode, struct err *err)
     if (mode == DB_CREATE) {
         return db_run(db, "PRAGMA synchronous = FULL", err);
     }
-    /* Closing leaves the log's files in place, empty: a confined process cannot remove them. */
-    (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &(int){1});
     return db_run(db,
                   "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                   "PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864",
@@ -260,6 +271,7 @@ static int set_up(struct err *err)
 
     (void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    (void)sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1); /* no temporary files */
     if (sqlite3_initialize() != SQLITE_OK || sodium_init() < 0) {
         return err_set(err, "SQLite or libsodium cannot start");
     }

@@ -32,6 +32,10 @@ sqlite3_stmt *db_prepare(sqlite3 *db, const char *sql, struct err *err);
 /* Steps once.  1: a row is there; 0: no more; -1 with the reason. */
 int db_step(sqlite3 *db, sqlite3_stmt *statement, struct err *err);
 
+/* The first time SQLite synchronises a log it opens the directory to do the same there.  Do that
+ * while directories may be opened. */
+int db_sync_log(sqlite3 *db, struct err *err);
+
 /* What the connection's last error means for the writer: STORE_REFUSED when there was no room or
  * the row was not acceptable, STORE_BROKEN when the file or the disk cannot be trusted. */
 enum store_result db_result(sqlite3 *db, struct err *err);

@@ -182,8 +182,8 @@ struct store *store_open(const char *data_dir, uint32_t pages_max, struct err *e
         }
         /* No room, or a reader: what is in the log counts all the same. */
     }
-    if (limit_pages(store, pages_max, err) < 0 || prepare(store, err) < 0 ||
-        read_ends(store, &ends, err) < 0) {
+    if (db_sync_log(store->db, err) < 0 || limit_pages(store, pages_max, err) < 0 ||
+        prepare(store, err) < 0 || read_ends(store, &ends, err) < 0) {
         goto failed;
     }
     store->audit_sequence = store->audit_sequence_written = ends.audit_sequence;
@@ -258,15 +258,17 @@ static void note_time(struct store *store, int64_t at_ms)
     }
 }
 
-/* 202611 for a time in November 2026. */
+/* 202611 for a time in November 2026: the months counted from a March, so that the leap day is the
+ * last one, and in cycles of 400 years, which all have the same number of days. */
 static int64_t segment_of(int64_t at_ms)
 {
-    struct clock_text day = clock_day_text(clock_day(at_ms));
-    uint64_t year = 0, month = 0;
+    int64_t days = clock_day(at_ms) + 719468; /* since 0000-03-01 */
+    int64_t cycle = days / 146097, day = days % 146097;
+    int64_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+    int64_t month = (5 * (day - (365 * year + year / 4 - year / 100)) + 2) / 153;
 
-    (void)str_to_u64(str_of(day.text, 4), &year);
-    month = (uint64_t)(day.text[5] - '0') * 10 + (uint64_t)(day.text[6] - '0');
-    return (int64_t)(year * 100 + month);
+    year += cycle * 400 + (month >= 10);
+    return year * 100 + (month < 10 ? month + 3 : month - 9);
 }
 
 static enum store_result put_audit(struct store *store, sqlite3_stmt *put,

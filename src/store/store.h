@@ -48,7 +48,9 @@ int store_create(const char *data_dir, const struct store_seed *seed, struct err
  * time goes.  `pages_max` bounds the file in pages of 4 KiB; 0: no bound.  Everything that a later
  * call needs is open when this returns: the process may confine itself. */
 struct store *store_open(const char *data_dir, uint32_t pages_max, struct err *err);
-void store_close(struct store *store); /* forgets what was not committed; takes NULL too */
+/* Forgets what was not committed; takes NULL too.  Looks at paths: a confined process ends without
+ * it, and loses nothing. */
+void store_close(struct store *store);
 
 enum store_result store_put(struct store *store, enum message_type type, const void *row,
                             struct err *err);
