@@ -229,7 +229,8 @@ void child_init(struct child *child, enum process_role role, int argc, char **ar
     set_signals();
     (void)umask(077);
     digest_setup();
-    (void)clock_wall_ms();
+    /* The first gmtime() of a process opens the time zone's file: before confinement, then. */
+    (void)clock_rfc3339(clock_wall_ms());
     child->loop = loop_new(&err);
     if (child->loop == NULL) {
         log_error("start", "%s", err.text);
