@@ -76,6 +76,9 @@ unsigned char *buf_room(struct buf *buf, size_t len)
     }
     if (buf->data != NULL && buf->size - used >= len && buf->start >= used) {
         memcpy(buf->data, buf->data + buf->start, used); /* no overlap: start >= used */
+        if (buf->wipe) {
+            mem_wipe(buf->data + buf->start, used);
+        }
         buf->start = 0;
         buf->end = used;
         return buf->data + buf->end;
@@ -165,5 +168,8 @@ void buf_consume(struct buf *buf, size_t len)
 void buf_cut(struct buf *buf, size_t len)
 {
     assert(len <= buf_len(buf));
+    if (buf->wipe && len < buf_len(buf)) {
+        mem_wipe(buf->data + buf->start + len, buf_len(buf) - len);
+    }
     buf->end = buf->start + len;
 }

@@ -4,7 +4,8 @@
  *
  * The unlock process fills one at the start of a memory from secret_fd_new(sizeof(struct
  * vault_key)); the parent passes the descriptor on and never maps it; a vault maps it with
- * secret_map_fd(&secret, fd, sizeof(struct vault_key), &err).
+ * secret_map_fd(&secret, fd, sizeof(struct vault_key), &err), and never calls secret_clear(): the
+ * pages are the same for all vaults, those to be born too.
  */
 #ifndef BASE_VAULT_KEY_H
 #define BASE_VAULT_KEY_H
