@@ -34,11 +34,18 @@ struct channel {
     int fds[FDS_WAITING];
     size_t fd_count;
     bool was_full, faulted, ended, handling, freed;
+    bool takes_fds; /* some message of the table carries one */
     /* A type's place in the table, so that a frame is found without a search; -1: not accepted. */
     signed char accept_of[MESSAGE_COUNT];
 };
 
 static void on_ready(void *ctx, uint32_t events);
+
+static bool carries_fd(enum message_type type)
+{
+    return type == MESSAGE_CHANNEL || type == MESSAGE_CONFIG || type == MESSAGE_LISTENER ||
+           type == MESSAGE_UNSEAL_KEY || type == MESSAGE_COMPILED || type == MESSAGE_UNSEALED;
+}
 
 struct channel *channel_new(struct loop *loop, int fd, const struct channel_events *events,
                             const struct channel_limits *limits, void *ctx)
@@ -71,6 +78,7 @@ struct channel *channel_new(struct loop *loop, int fd, const struct channel_even
     assert(events->accept_count < 127);
     for (size_t i = 0; i < events->accept_count; i++) {
         channel->accept_of[events->accepts[i].type] = (signed char)i;
+        channel->takes_fds = channel->takes_fds || carries_fd(events->accepts[i].type);
     }
     channel->watch = LOOP_WATCH_NONE;
     loop_watch(loop, &channel->watch, fd, EPOLLIN, on_ready, channel);
@@ -277,12 +285,6 @@ static int take_fd(struct channel *channel)
     return fd;
 }
 
-static bool carries_fd(enum message_type type)
-{
-    return type == MESSAGE_CHANNEL || type == MESSAGE_CONFIG || type == MESSAGE_LISTENER ||
-           type == MESSAGE_UNSEAL_KEY || type == MESSAGE_COMPILED || type == MESSAGE_UNSEALED;
-}
-
 static void handle_frame(struct channel *channel, enum message_type type, struct str payload)
 {
     if (type <= MESSAGE_NONE || type >= MESSAGE_COUNT || channel->accept_of[type] < 0) {
@@ -386,7 +388,7 @@ static void keep_fds(struct channel *channel, struct msghdr *header)
         for (size_t i = 0; i < count; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof(fd));
-            if (channel->fd_count < FDS_WAITING) {
+            if (channel->takes_fds && channel->fd_count < FDS_WAITING) {
                 channel->fds[channel->fd_count++] = fd;
             } else {
                 (void)close(fd);
