@@ -6,6 +6,7 @@ MAKEFLAGS += --no-builtin-rules
 
 PROGRAMS := src/cli/keybrake.c
 TESTS    := $(wildcard src/*/*_test.c)
+IMPOSTORS := $(wildcard tests/impostor/*.c)
 FUZZERS  := $(wildcard fuzz/fuzz_*.c)
 CORE     := $(filter-out $(PROGRAMS) $(TESTS),$(wildcard src/*/*.c))
 PACKS    := $(wildcard packs/*.json)
@@ -40,6 +41,7 @@ $(OUT)/keybrake: $(call bin,$(PROGRAMS))
 test: $(call bin,$(TESTS))
 	@status=0; for t in $^; do echo "== $$t"; $$t || status=1; done; exit $$status
 build-tests: $(call bin,$(TESTS))
+impostors: $(call bin,$(IMPOSTORS))
 fuzzers:
 	$(MAKE) BUILD=fuzz CC=clang $(patsubst %.c,out/fuzz/%,$(FUZZERS))
 install: all
@@ -60,6 +62,6 @@ $(OUT)/core.a: $(CORE:%.c=$(OUT)/%.o)
 $(OUT)/%: $(OUT)/%.o $(OUT)/core.a
 	$(CC) -pie -Wl,-z,relro,-z,now $(MODE) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-.PHONY: all test build-tests fuzzers install clean
+.PHONY: all test build-tests impostors fuzzers install clean
 .SECONDARY:
 -include $(shell find out -name '*.d' 2>/dev/null)

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Intruders in the gate's and in the reader's place get no more than docs/security.md says.
+
+tests/impostor/gate.c and reader.c are keybrake with another gate or reader, confined as the real
+one; these tests tell it what to try, and look at what reached the vendor.
+"""
+
+import pathlib
+import socket
+import unittest
+
+import harness
+
+GATE = harness.ROOT / "out" / "release" / "tests" / "impostor" / "gate"
+READER = harness.ROOT / "out" / "release" / "tests" / "impostor" / "reader"
+
+
+class Impostor(harness.Case):
+    options = ["--gates", "1"]
+    program = GATE
+
+    @classmethod
+    def setUpClass(cls):
+        if not cls.program.exists():
+            raise unittest.SkipTest(f"{cls.program.name} is not built (make impostors)")
+        cls.before, harness.BINARY = harness.BINARY, str(cls.program)
+        try:
+            super().setUpClass()
+        finally:
+            harness.BINARY = cls.before
+
+
+class Gate(Impostor):
+    def attack(self, name, token="-"):
+        """What the impostor saw, or None when it was killed."""
+        with socket.create_connection(("127.0.0.1", self.keybrake.door_port), 10) as connection:
+            connection.sendall(f"{name} {token}\n".encode())
+            connection.settimeout(10)
+            seen = b""
+            try:
+                while piece := connection.recv(65536):
+                    seen += piece
+            except ConnectionResetError:
+                return None
+        return seen.decode(errors="replace").splitlines() or None
+
+    def calls(self):
+        return self.doubles["stripe"].calls
+
+    def alive(self):
+        """The server goes on, with a gate that works."""
+        key = self.issue()
+        self.eventually(lambda: self.keybrake.pids().get("gate"))
+        seen = self.eventually(lambda: self.try_attack("bad-headers", key["token"]))
+        self.assertIn("head 200", seen)
+
+    def try_attack(self, *args):
+        try:
+            return self.attack(*args)
+        except OSError:
+            return None
+
+    def test_no_grant_no_forward(self):
+        before = len(self.calls())
+        key = self.issue()
+        self.attack("guess-grant", key["token"])
+        self.attack("next-grant", key["token"])
+        self.assertEqual(len(self.calls()), before)
+        self.alive()
+
+    def test_a_grant_is_good_once(self):
+        before = len(self.calls())
+        self.attack("double-forward", self.issue()["token"])
+        self.assertLessEqual(len(self.calls()), before + 1)
+        self.alive()
+
+    def test_nothing_judged_can_be_changed(self):
+        seen = self.attack("bad-headers", self.issue()["token"])
+        self.assertIn("head 200", seen)
+        call = self.calls()[-1]
+        headers = {name.lower(): value for name, value in call["headers"]}
+        self.assertEqual(headers["x-fine"], "fine")
+        self.assertEqual(headers["authorization"], "(the real key)")
+        self.assertTrue(headers["host"].startswith("localhost"))
+        for name in ("x-api-key", "x_api_key", "stripe-account", "idempotency-key", "upgrade",
+                     "x-http-method-override", "transfer-encoding", "content-length",
+                     "content-type"):
+            self.assertNotIn("impostor", headers.get(name, ""), name)
+        self.assertNotIn("x-http-method-override", headers)
+        self.assertEqual(call["body"], "")
+
+    def test_no_body_but_the_priced_one(self):
+        for name in ("swap-body", "longer-body"):
+            before = len(self.calls())
+            key = self.issue()
+            seen = self.attack(name, key["token"])
+            self.assertIn("granted ", [s + " " if s == "granted" else s for s in seen], seen)
+            self.assertEqual(len(self.calls()), before, name)
+            self.eventually(lambda: self.spent(key)[:2] == ("0.00", "0.00"))
+
+    def test_no_other_reading_rule(self):
+        before = len(self.calls())
+        for name in ("wrong-rule", "two-bodies"):
+            key = self.issue(daily_usd_cap="1.00")
+            self.try_attack(name, key["token"])
+            spent = [float(x) for x in self.spent(key)[:2]]
+            self.assertLessEqual(sum(spent), 1.0)
+        self.assertEqual(len(self.calls()), before)
+        self.alive()
+
+    def test_no_hold_is_freed_by_the_gates_word(self):
+        key = self.issue()
+        self.attack("free-hold", key["token"])
+        charged = [c for c in self.calls() if c.get("moved") == 100]
+        spent, held, _ = self.spent(key)
+        if charged:
+            self.assertEqual(float(spent) + float(held), 1.0)
+        self.alive()
+
+    def test_no_key_no_grant(self):
+        self.assertIn("answer 401", self.attack("no-key"))
+        self.assertFalse([s for s in self.try_attack("odd-path", self.issue()["token"]) or []
+                          if s.startswith("granted")])
+        self.assertFalse([s for s in self.try_attack("odd-method", self.issue()["token"]) or []
+                          if s.startswith("granted")])
+
+    def test_nobody_elses_words(self):
+        before = len(self.calls())
+        for name in ("as-judge", "as-vault", "as-reader", "as-scribe", "as-control", "same-number",
+                     "done-for-nothing"):
+            with self.subTest(name):
+                self.eventually(lambda: self.keybrake.pids().get("gate"))
+                seen = self.try_attack(name, self.issue()["token"]) or []
+                self.assertFalse([s for s in seen if s.startswith(("head", "data"))], seen)
+                self.alive()
+        self.assertEqual(self.calls()[before:], [c for c in self.calls()[before:]
+                                                 if c["path"] == "/v1/double/echo"])
+
+    def test_forbidden_calls(self):
+        for name in ("socket", "connect", "open", "execve", "fork", "ptrace", "memfd", "readv",
+                     "fastopen", "sendmsg-address", "exec-page"):
+            with self.subTest(name):
+                pid = self.eventually(lambda: self.keybrake.pids().get("gate"))[0]
+                seen = self.try_attack("call-" + name)
+                self.assertNotIn("allowed ", seen or [])
+                self.assertTrue(seen is None or "refused " in seen or "refused" in seen, seen)
+                del pid
+        self.alive()
+
+    def test_what_it_holds(self):
+        pid = self.eventually(lambda: self.keybrake.pids().get("gate"))[0]
+        kinds = set()
+        for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+            kinds.add(str(entry.readlink()).split(":")[0].split("[")[0])
+        files = {k for k in kinds if k.startswith("/") and k not in ("/dev/null",)
+                 and not k.startswith("/memfd")}
+        self.assertLessEqual(files, {str(self.keybrake.log_path)}, kinds)
