@@ -155,3 +155,64 @@ class Gate(Impostor):
         files = {k for k in kinds if k.startswith("/") and k not in ("/dev/null",)
                  and not k.startswith("/memfd")}
         self.assertLessEqual(files, {str(self.keybrake.log_path)}, kinds)
+
+
+class Reader(Impostor):
+    program = READER
+
+    def lie(self, key, which, cents=100):
+        body = f"amount={cents}&currency=usd&source=tok_visa"
+        if which:
+            body += f"&metadata[lie]={which}"
+        return self.ask(key, "POST", "/stripe/v1/charges", body,
+                        {"Content-Type": "application/x-www-form-urlencoded"})[0]
+
+    def charged(self, since):
+        return len([c for c in self.doubles["stripe"].calls[since:] if c.get("moved")])
+
+    def test_it_lies_about_the_bodies_that_pass_and_about_nothing_else(self):
+        # What DESIGN grants it: a dear body sold for a cheap one, on the key that sent it.
+        key = self.issue()
+        self.assertEqual(self.lie(key, "less"), 200)
+        spent, _, _ = self.spent(key)
+        self.assertLessEqual(float(spent), 1.0)
+
+    def test_the_truth_still_works(self):
+        key = self.issue()
+        self.assertEqual(self.lie(key, ""), 200)
+        self.assertEqual(self.spent(key)[0], "1.00")
+
+    def test_a_body_that_is_not_the_one(self):
+        since = len(self.doubles["stripe"].calls)
+        for which in ("digest", "length", "rule", "few", "negative", "answer"):
+            with self.subTest(which):
+                key = self.issue()
+                self.assertNotEqual(self.try_lie(key, which), 200)
+                self.eventually(lambda: self.works())
+                self.assertEqual(sum(float(x) for x in self.spent(key)[:2]), 0)
+        self.assertEqual(self.charged(since), self.truths)
+
+    truths = 0
+
+    def try_lie(self, key, which):
+        try:
+            return self.lie(key, which)
+        except OSError:
+            return None
+
+    def works(self):
+        ok = self.try_lie(self.issue(), "") == 200
+        self.truths += ok
+        return ok
+
+    def test_it_cannot_speak_of_other_requests(self):
+        key = self.issue()
+        self.try_lie(key, "others")
+        self.try_lie(key, "twice")
+        self.eventually(lambda: self.works())
+
+    def test_it_may_call_nothing(self):
+        old = self.keybrake.pids()["reader"]
+        self.assertNotEqual(self.try_lie(self.issue(), "call"), 200)
+        self.eventually(lambda: self.keybrake.pids().get("reader", old) != old)
+        self.eventually(lambda: self.works())

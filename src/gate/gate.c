@@ -25,7 +25,7 @@ enum {
 /* Not here: socket, connect, bind, listen, open, sendmmsg, sendmsg. */
 static const int syscalls[] = {SYS_accept4, SYS_setsockopt};
 
-static const struct confine confine = {
+const struct confine gate_confine = {
     .syscalls = syscalls,
     .syscall_count = sizeof(syscalls) / sizeof(syscalls[0]),
     .map = true, /* the configuration's memfd */
@@ -269,7 +269,7 @@ int gate_main(int argc, char **argv)
     child_init(&child, ROLE_GATE, argc, argv);
     tls_setup();
     size_t client_max = gate_connection_max();
-    child_confine(&child, &confine);
+    child_confine(&child, &gate_confine);
     gate_init(gate, child.loop, client_max);
     gate->child = &child;
     int status = child_run(&child, &events, gate);

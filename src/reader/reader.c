@@ -26,7 +26,7 @@ enum {
 };
 
 /* No calls beside those that every process has. */
-static const struct confine confine = {.empty_network = true, .files_max = FILES_MAX};
+const struct confine reader_confine = {.empty_network = true, .files_max = FILES_MAX};
 
 /* A gate or a vault; two of a role while the channel of a dead one is read to its end. */
 struct peer {
@@ -311,6 +311,6 @@ int reader_main(int argc, char **argv)
     list_init(&reader.peers);
     reader.arena = arena_new();
     child_init(&reader.child, ROLE_READER, argc, argv);
-    child_confine(&reader.child, &confine);
+    child_confine(&reader.child, &reader_confine);
     return child_run(&reader.child, &events, &reader);
 }

@@ -7,6 +7,10 @@
 #ifndef READER_READER_H
 #define READER_READER_H
 
+#include "os/confine.h"
+
+extern const struct confine reader_confine; /* what it may do, and nothing else */
+
 int reader_main(int argc, char **argv);
 
 #endif

@@ -138,7 +138,7 @@ static void forward(struct impostor *self, uint64_t grant, struct message_header
 /* Everything that a client's header could try to be. */
 static void forward_with_bad_headers(struct impostor *self)
 {
-    static struct message_header headers[] = {
+    struct message_header headers[] = {
         {STR("authorization"), STR("Bearer impostor")},
         {STR("x-api-key"), STR("impostor")},
         {STR("x_api_key"), STR("impostor")},
