@@ -4,7 +4,7 @@
  */
 #include "gate/gate.h"
 
-#include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -219,6 +219,9 @@ static const void *expect(int fd, enum message_type type)
     size_t payload = (size_t)head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16;
     buf_cut(&t.in, 0);
     CHECK(read_exactly(fd, payload));
+    if (head[4] == MESSAGE_GATE_STATS && type != MESSAGE_GATE_STATS) {
+        return expect(fd, type); /* they come each second, between the others */
+    }
     if ((enum message_type)head[4] != type) {
         CHECK_CASE(false, message_name((enum message_type)head[4]));
         abort();
@@ -1031,6 +1034,132 @@ static void test_drain(void)
     end();
 }
 
+/* ---- the whole process: confinement and all, over TCP ---- */
+
+static int tcp_listener(struct sockaddr_in *ret_address)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    socklen_t len = sizeof(*ret_address);
+
+    *ret_address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    CHECK(bind(fd, (struct sockaddr *)(void *)ret_address, len) == 0);
+    CHECK(listen(fd, 16) == 0);
+    CHECK(getsockname(fd, (struct sockaddr *)(void *)ret_address, &len) == 0);
+    return fd;
+}
+
+static int dial(const struct sockaddr_in *address)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    CHECK(connect(fd, (const struct sockaddr *)(const void *)address, sizeof(*address)) == 0);
+    return fd;
+}
+
+static void hand_over(int parent, enum message_type type, const void *message, int fd)
+{
+    char control[CMSG_SPACE(sizeof(int))] = {0};
+    struct buf out;
+
+    buf_init(&out, 65536);
+    (void)buf_add(&out, "\0\0\0\0\0\0\0", 8);
+    CHECK(wire_encode(message_schema(type), message, &out));
+    out.data[0] = (unsigned char)(buf_len(&out) - 8);
+    out.data[4] = (unsigned char)type;
+    struct iovec piece = {out.data, buf_len(&out)};
+    struct msghdr header = {.msg_iov = &piece,
+                            .msg_iovlen = 1,
+                            .msg_control = control,
+                            .msg_controllen = sizeof(control)};
+    struct cmsghdr *part = CMSG_FIRSTHDR(&header);
+    *part = (struct cmsghdr){
+        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+    memcpy(CMSG_DATA(part), &fd, sizeof(fd));
+    CHECK(sendmsg(parent, &header, 0) == (ssize_t)buf_len(&out));
+    (void)close(fd);
+    buf_clear(&out);
+}
+
+static int hand_over_channel(int parent, enum process_role role)
+{
+    struct message_channel message = {.peer = role, .incarnation = 1};
+    int fds[2];
+
+    pair(fds);
+    hand_over(parent, MESSAGE_CHANNEL, &message, fds[1]);
+    return fds[0];
+}
+
+static int begin_process(struct sockaddr_in *ret_address)
+{
+    char name[] = "keybrake-gate", index[] = "0", incarnation[] = "1", dir[] = "/", user[] = "";
+    char *argv[] = {name, index, incarnation, dir, user, NULL};
+    struct message_listener door = {.listener = 0, .address = STR("127.0.0.1:0")};
+    int parent[2];
+
+    pair(parent);
+    t.pid = fork();
+    if (t.pid == 0) {
+        (void)dup2(parent[1], 3); /* without close-on-exec, as the parent hands it over */
+        exit(gate_main(5, argv));
+    }
+    (void)close(parent[1]);
+    t.judge = hand_over_channel(parent[0], ROLE_JUDGE);
+    t.vault = hand_over_channel(parent[0], ROLE_VAULT);
+    t.reader = hand_over_channel(parent[0], ROLE_READER);
+    hand_over(parent[0], MESSAGE_LISTENER, &door, tcp_listener(ret_address));
+    t.arena = arena_new();
+    buf_init(&t.in, LIMIT_FRAME_BYTES + 64);
+    buf_init(&t.got, TEXT_MAX);
+    tell(parent[0], MESSAGE_START, &(struct message_empty){0});
+    (void)expect(parent[0], MESSAGE_READY);
+    (void)expect(t.judge, MESSAGE_GATE_STATS);
+    return parent[0];
+}
+
+static void test_process(void)
+{
+    struct sockaddr_in address;
+    int parent = begin_process(&address);
+    int status = 1;
+
+    t.client = dial(&address);
+    say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    const struct message_admit *admit = expect_admit();
+    CHECK(str_equal(admit->source, STR("127.0.0.1")));
+    grant();
+    expect_forward();
+    answer(200, BODY_LENGTH, 5);
+    data("abc");
+    reset();
+    CHECK(hears_head(ANSWERED "Content-Length: 5\r\n\r\n") && hears("abc"));
+    CHECK(hears_end() == 1); /* a cut body of known length is a reset */
+    expect_done(200, false);
+    const struct message_gate_stats *stats = expect(t.judge, MESSAGE_GATE_STATS);
+    CHECK(stats->streams == 0 && stats->refused_heads == 0);
+
+    (void)close(t.client);
+    t.client = dial(&address);
+    say("GET / HTTP/1.1\r\n\r\n");
+    CHECK(hears("HTTP/1.1 400 "));
+    (void)close(t.client);
+    t.client = dial(&address); /* idle */
+    tell(parent, MESSAGE_DRAIN, &(struct message_empty){0});
+    CHECK(hears_end() == 0);
+    (void)expect(parent, MESSAGE_DRAINED);
+    (void)close(parent);
+    (void)waitpid(t.pid, &status, 0);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    (void)close(t.judge);
+    (void)close(t.vault);
+    (void)close(t.reader);
+    (void)close(t.client);
+    arena_free(t.arena);
+    buf_clear(&t.in);
+    buf_clear(&t.got);
+}
+
 int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
@@ -1056,5 +1185,6 @@ int main(void)
     test_vault_dies();
     test_judge_silent();
     test_drain();
+    test_process();
     return test_done();
 }
