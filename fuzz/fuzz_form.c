@@ -4,6 +4,7 @@
  * the last of equal keys, separate at ';' too, do not mind case, or drop brackets and indices.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "pack/facts.h"
@@ -41,24 +42,37 @@ static struct str decode(struct str raw, struct arena *arena)
     return (struct str){out, len};
 }
 
-static struct str without_brackets(struct str name, struct arena *arena)
+static bool is_one_of(const char *set, char c)
 {
-    char *out = arena_zeroed(arena, name.len + 1, 1);
-    size_t len = 0;
-
-    for (size_t i = 0; i < name.len; i++) {
-        bool index = ascii_is_digit(name.data[i]) && i > 0 && name.data[i - 1] == '[';
-        if (name.data[i] != '[' && name.data[i] != ']' && name.data[i] != ' ' && !index) {
-            out[len++] = name.data[i];
-        }
-    }
-    return (struct str){out, len};
+    return c != '\0' && strchr(set, c) != NULL;
 }
 
-static bool is_amount(struct str name, struct habit habit, struct arena *arena)
+/* The first part of a name that has no other: [amount], amount], amount[], amount[0]. */
+static struct str without_brackets(struct str name)
+{
+    bool index = false;
+    size_t from = 0;
+
+    while (from < name.len && is_one_of("[] ", name.data[from])) {
+        from++;
+    }
+    size_t to = from;
+    while (to < name.len && !is_one_of("[] ", name.data[to])) {
+        to++;
+    }
+    for (size_t i = to; i < name.len; i++) {
+        if (!is_one_of("[] ", name.data[i]) && !(index && ascii_is_digit(name.data[i]))) {
+            return name;
+        }
+        index = name.data[i] == '[' || (index && ascii_is_digit(name.data[i]));
+    }
+    return str_slice(name, from, to);
+}
+
+static bool is_amount(struct str name, struct habit habit)
 {
     if (habit.no_brackets) {
-        name = without_brackets(name, arena);
+        name = without_brackets(name);
     }
     return habit.any_case ? str_equal_nocase(name, STR("amount")) : str_equal(name, STR("amount"));
 }
@@ -73,7 +87,7 @@ static bool find(struct str body, struct habit habit, struct arena *arena, struc
         struct str value = str_slice(body, 0, end);
         body = str_slice(body, end + 1, body.len);
         struct str name = decode(str_take_until(&value, '='), arena);
-        if (is_amount(name, habit, arena) && !(habit.first && found)) {
+        if (is_amount(name, habit) && !(habit.first && found)) {
             *ret = decode(value, arena);
             found = true;
         }

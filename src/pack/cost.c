@@ -224,12 +224,11 @@ static void settle_amount(const struct cost_question *question, const struct pac
                           const struct pack_amount *amount, const struct cost *reserved,
                           const struct message_facts *answer, struct settlement *ret)
 {
-    bool no_currency = amount->kind == AMOUNT_MINOR && amount->currency == PACK_NONE;
     struct cost found;
     struct err err;
 
-    if (no_currency || cost_amount(question, amount, cost->answer_read, answer, false, &found,
-                                   &err) != COST_AMOUNT) {
+    if (cost_amount(question, amount, cost->answer_read, answer, false, &found, &err) !=
+        COST_AMOUNT) {
         settle_estimated(ret, reserved);
         return;
     }

@@ -7,6 +7,9 @@
  * An operation's price is the pack's.  The key's flat price, a request, stands in where the pack
  * has none: for an operation outside the catalogue, for one of the generic pack, for usage that
  * is not priced here.  It never stands in for an amount of the vendor's customers' money.
+ *
+ * A request that names an amount and no currency (a refund) is taken in the dearest currency of the
+ * rate table; its answer says which it was.
  */
 #ifndef PACK_COST_H
 #define PACK_COST_H

@@ -251,7 +251,7 @@ static bool is_missing(const struct message_fact *fact)
 
 static enum cost_verdict minor_amount(const struct cost_question *question,
                                       const struct pack_amount *amount, uint32_t read,
-                                      const struct message_facts *facts, bool fresh,
+                                      const struct message_facts *facts, bool of_request,
                                       struct cost *ret, struct err *err)
 {
     struct message_fact minor = facts_get(facts, amount->minor);
@@ -263,11 +263,9 @@ static enum cost_verdict minor_amount(const struct cost_question *question,
     if (minor.kind != FACT_INTEGER || minor.number < 0) {
         return bad_fact(question, read, amount->minor, "a plain whole number", err);
     }
-    if (amount->currency == PACK_NONE) {
-        return convert_dearest(question, minor.number, ret, err);
-    }
     if (is_missing(&currency)) {
-        return no_fact(question, read, amount->currency, err);
+        return of_request ? convert_dearest(question, minor.number, ret, err)
+                          : no_fact(question, read, amount->currency, err);
     }
     if (currency.kind != FACT_TEXT || !is_currency(currency.text)) {
         return bad_fact(question, read, amount->currency, "a currency of three letters", err);
@@ -275,7 +273,7 @@ static enum cost_verdict minor_amount(const struct cost_question *question,
     ret->amount_minor = minor.number;
     ret->currency = lower_currency(currency.text, question->arena);
     return convert(question->config, question->pack, minor.number, ret->currency, question->now_ms,
-                   fresh, question->arena, &ret->nano, &ret->rate, err);
+                   of_request, question->arena, &ret->nano, &ret->rate, err);
 }
 
 /* ---- a price of a table ---- */
@@ -367,14 +365,14 @@ static enum cost_verdict rate_amount(const struct cost_question *question,
 
 enum cost_verdict cost_amount(const struct cost_question *question,
                               const struct pack_amount *amount, uint32_t read,
-                              const struct message_facts *facts, bool fresh, struct cost *ret,
+                              const struct message_facts *facts, bool of_request, struct cost *ret,
                               struct err *err)
 {
     *ret = (struct cost){.nano = 0};
     if (amount->kind == AMOUNT_RATE) {
         return rate_amount(question, amount, facts, ret, err);
     }
-    return minor_amount(question, amount, read, facts, fresh, ret, err);
+    return minor_amount(question, amount, read, facts, of_request, ret, err);
 }
 
 /* ---- conditions ---- */

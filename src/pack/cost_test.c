@@ -247,7 +247,7 @@ static void test_amounts(void)
         {"amount=9223372036854775807&currency=usd", COST_UNKNOWN, 0, ""},
         {"amount=9223372036854775807&currency=jpy", COST_UNKNOWN, 0, ""},
         {"amount=5000&currency=xyz", COST_UNKNOWN, 0, ""},
-        {"amount=5000", COST_UNKNOWN, 0, ""},
+        {"amount=100", COST_AMOUNT, 1208796296, "fx 2026-11-20 eur"},
         {"currency=usd", COST_UNKNOWN, 0, ""},
         {"", COST_UNKNOWN, 0, ""},
         {NULL, COST_UNKNOWN, 0, ""},
@@ -291,13 +291,23 @@ static void test_dearest(void)
     struct config without_fx = config;
     struct asked asked;
 
-    ask(&asked, COST_REFUND, CLASS_MONEY_OUT, "amount=1000");
+    ask(&asked, COST_REFUND, CLASS_MONEY_OUT, "charge=ch_1&amount=1000");
     CHECK(reserve(&asked) == COST_AMOUNT);
     CHECK(asked.cost.nano == INT64_C(12087962954)); /* of euros; a dinar has 1000 */
     CHECK(str_equal(asked.cost.rate, STR("fx 2026-11-20 eur")) && asked.cost.currency.len == 0);
     without_fx.fx_count = 0;
     asked.question.config = &without_fx;
     CHECK(reserve(&asked) == COST_AMOUNT && asked.cost.nano == 10 * DOLLAR);
+    struct config aged = config;
+    aged.fx_as_of_ms = NOW_MS - 31 * DAY_MS;
+    asked.question.config = &aged;
+    CHECK(reserve(&asked) == COST_FX_STALE);
+    done(&asked);
+    ask(&asked, COST_REFUND, CLASS_MONEY_OUT, "charge=ch_1");
+    CHECK(reserve(&asked) == COST_UNKNOWN);
+    done(&asked);
+    ask(&asked, COST_REFUND, CLASS_MONEY_OUT, "charge=ch_1&amount=99999999999");
+    CHECK(reserve(&asked) == COST_UNKNOWN);
     done(&asked);
 }
 
@@ -653,6 +663,8 @@ static void test_no_proof(void)
          MOVED("po_1", "-5000", "paid"), HOLD_POSTED, D50, 0, "po_1", true, false},
         {"200 with a text for an amount", COST_PLAIN, FIFTY, YES, 200, true,
          MOVED("po_1", "\"0\"", "paid"), HOLD_POSTED, D50, 0, "po_1", true, false},
+        {"200 without a currency", COST_PLAIN, FIFTY, YES, 200, true,
+         "{\"id\":\"po_1\",\"amount\":1}", HOLD_POSTED, D50, 0, "po_1", true, false},
         {"200 in an unknown currency", COST_PLAIN, FIFTY, YES, 200, true,
          "{\"id\":\"po_1\",\"amount\":1,\"currency\":\"xyz\"}", HOLD_POSTED, D50, 0, "po_1", true,
          false},

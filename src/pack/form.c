@@ -74,11 +74,27 @@ static bool is_dropped(char c)
 static bool is_index(struct str part)
 {
     for (size_t i = 0; i < part.len; i++) {
-        if (!ascii_is_digit(part.data[i])) {
+        if (!ascii_is_digit(part.data[i]) && !is_dropped(part.data[i])) {
             return false;
         }
     }
     return true;
+}
+
+static size_t write_part(struct str part, char *out)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < part.len; i++) {
+        if (!is_dropped(part.data[i])) {
+            out[1 + len++] = ascii_lower(part.data[i]);
+        }
+    }
+    if (len == 0) {
+        return 0;
+    }
+    out[0] = '/';
+    return 1 + len;
 }
 
 /* At most name.len + 1 bytes. */
@@ -93,14 +109,8 @@ static size_t write_fold(struct str name, char *out)
         }
         struct str part = str_slice(name, from, at);
         at++;
-        if (part.len == 0 || (from > 0 && is_index(part))) {
-            continue;
-        }
-        out[len++] = '/';
-        for (size_t i = 0; i < part.len; i++) {
-            if (!is_dropped(part.data[i])) {
-                out[len++] = ascii_lower(part.data[i]);
-            }
+        if (from == 0 || !is_index(part)) {
+            len += write_part(part, out + len);
         }
     }
     return len;
