@@ -22,6 +22,7 @@
 enum {
     RESOLVER_LOOK_MS = 5000,
     KILL_AFTER_MS = 2000,
+    SAME_SIGNAL_MS = 250, /* timeout(1) and shells send one stop to the process and its group */
     EXTRA_MAX = 64,
 };
 
@@ -51,7 +52,8 @@ struct parent {
     struct files files;
     struct loop_timer resolver, stage_end;
     bool reloading, reload_again, announced;
-    size_t stage; /* STAGES: all told to go */
+    size_t stage;         /* STAGES: all told to go */
+    uint64_t stopping_ms; /* since when */
     bool failed;
 };
 
@@ -424,6 +426,10 @@ static void on_changed(void *ctx)
 
 static void stop(struct parent *parent)
 {
+    if (parent->house.stopping &&
+        loop_now_ms(parent->loop) - parent->stopping_ms < SAME_SIGNAL_MS) {
+        return;
+    }
     if (parent->house.stopping || !parent->announced) {
         log_warn("stopped", "why=\"asked to end at once\"");
         parent->house.stopping = true;
@@ -433,6 +439,7 @@ static void stop(struct parent *parent)
         return;
     }
     log_info("stopping", "requests under way are finished");
+    parent->stopping_ms = loop_now_ms(parent->loop);
     house_stop(&parent->house);
     loop_timer_set(parent->loop, &parent->stage_end, stages[0].wait_ms, on_stage_end, parent);
     step_down(parent);
