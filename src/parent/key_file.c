@@ -227,14 +227,17 @@ static int check_key(const struct secret *secret, struct err *err)
     struct vault_key key;
     unsigned char box_public[sizeof(key.box_public)];
     unsigned char sign_public[sizeof(key.sign_public)];
+    unsigned char sign_secret[sizeof(key.sign_secret)];
 
     memcpy(&key, secret->data, sizeof(key));
     bool right = key.version == VAULT_KEY_VERSION &&
                  crypto_scalarmult_base(box_public, key.box_secret) == 0 &&
-                 crypto_sign_ed25519_sk_to_pk(sign_public, key.sign_secret) == 0 &&
+                 crypto_sign_seed_keypair(sign_public, sign_secret, key.sign_secret) == 0 &&
+                 memcmp(sign_secret, key.sign_secret, sizeof(sign_secret)) == 0 &&
                  memcmp(box_public, key.box_public, sizeof(box_public)) == 0 &&
                  memcmp(sign_public, key.sign_public, sizeof(sign_public)) == 0;
     mem_wipe(&key, sizeof(key));
+    mem_wipe(sign_secret, sizeof(sign_secret));
     return right ? 0 : err_set(err, "the vault key is damaged");
 }
 

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "parent/key_file.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/test.h"
+
+static char directory[] = "/tmp/key-file-test-XXXXXX";
+static char path[64];
+
+static int read_back(struct str passphrase, struct secret *key, struct err *err)
+{
+    struct key_file file = {0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int rc = key_file_read(&file, fd, path, err);
+
+    (void)close(fd);
+    if (rc == 0) {
+        rc = key_file_open(&file, passphrase, key, err);
+    }
+    key_file_clear(&file);
+    return rc;
+}
+
+static void write_bytes(const unsigned char *bytes, size_t size)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    CHECK(write(fd, bytes, size) == (ssize_t)size);
+    (void)close(fd);
+}
+
+static size_t read_bytes(unsigned char *out, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = read(fd, out, size);
+
+    (void)close(fd);
+    return got < 0 ? 0 : (size_t)got;
+}
+
+static void test_round_trips(const struct secret *key, struct str passphrase)
+{
+    struct secret back = {0};
+    struct err err;
+    struct stat about;
+    unsigned char bytes[1024];
+
+    CHECK(key_file_write(path, key, passphrase, &err) == 0);
+    CHECK(stat(path, &about) == 0 && (about.st_mode & 0777) == 0600);
+    CHECK(secret_new(&back, sizeof(struct vault_key), &err) == 0);
+    CHECK(read_back(passphrase, &back, &err) == 0);
+    CHECK(memcmp(back.data, key->data, key->size) == 0);
+    /* Sealed means sealed. */
+    size_t size = read_bytes(bytes, sizeof(bytes));
+    const struct vault_key *plain = (const struct vault_key *)(void *)key->data;
+    bool seen = memmem(bytes, size, plain->box_secret, 32) != NULL ||
+                memmem(bytes, size, plain->sign_secret, 32) != NULL;
+    CHECK(seen == (passphrase.len == 0));
+    CHECK(key_file_write(path, key, passphrase, &err) == -1); /* never over another */
+    /* A file that others may read is refused. */
+    (void)chmod(path, 0640);
+    CHECK(read_back(passphrase, &back, &err) == -1 && strstr(err.text, "chmod 600") != NULL);
+    (void)chmod(path, 0600);
+    if (passphrase.len > 0) {
+        CHECK(read_back(STR("another passphrase"), &back, &err) == -1);
+        CHECK(strstr(err.text, "passphrase is wrong") != NULL);
+    }
+    secret_clear(&back);
+}
+
+/* Any bit that changes anywhere, and any cut, is found. */
+static void test_damage(struct str passphrase, size_t step)
+{
+    struct secret back = {0};
+    struct err err;
+    unsigned char bytes[1024];
+    size_t size = read_bytes(bytes, sizeof(bytes));
+    unsigned found = 0;
+    unsigned tried = 0;
+
+    CHECK(secret_new(&back, sizeof(struct vault_key), &err) == 0);
+    for (size_t at = 0; at < size; at += step) {
+        if (passphrase.len == 0 && at >= 31 && at < 35) {
+            continue; /* `reserved` */
+        }
+        bytes[at] ^= 0x10;
+        write_bytes(bytes, size);
+        found += read_back(passphrase, &back, &err) == -1;
+        tried++;
+        bytes[at] ^= 0x10;
+    }
+    CHECK(tried > 0 && found == tried);
+    for (size_t len = 0; len < size; len += 17) {
+        write_bytes(bytes, len);
+        CHECK(read_back(passphrase, &back, &err) == -1);
+    }
+    bytes[size] = 0;
+    write_bytes(bytes, size + 1);
+    CHECK(read_back(passphrase, &back, &err) == -1);
+    secret_clear(&back);
+    (void)unlink(path);
+}
+
+static void test_passphrases(const struct secret *key)
+{
+    struct err err;
+    static char longer[PASSPHRASE_BYTES_MAX + 1];
+
+    memset(longer, 'x', sizeof(longer));
+    CHECK(key_file_write(path, key, STR("short"), &err) == -1);
+    CHECK(key_file_write(path, key, str_of(longer, sizeof(longer)), &err) == -1);
+    CHECK(access(path, F_OK) < 0);
+}
+
+int main(void)
+{
+    struct secret key = {0};
+    struct err err;
+
+    CHECK(mkdtemp(directory) != NULL);
+    (void)snprintf(path, sizeof(path), "%s/key", directory);
+    CHECK(key_file_make(&key, &err) == 0 && key.size == sizeof(struct vault_key));
+    test_passphrases(&key);
+    test_round_trips(&key, STR_NONE);
+    test_damage(STR_NONE, 1);
+    test_round_trips(&key, STR("correct horse"));
+    test_damage(STR("correct horse"), 149);
+    secret_clear(&key);
+    (void)rmdir(directory);
+    return test_done();
+}
