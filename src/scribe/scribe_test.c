@@ -96,7 +96,7 @@ static void on_late(void *ctx)
 {
     struct house *house = ctx;
 
-    CHECK(!"the scribe answers in time");
+    CHECK_CASE(false, "the scribe answers in time");
     loop_stop(house->loop, 1);
 }
 

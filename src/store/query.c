@@ -98,7 +98,7 @@ static int column_of(const char *name)
             return (int)i;
         }
     }
-    assert(!"an audit field of that name");
+    assert(false); /* there is one of that name */
     return -1;
 }
 

@@ -80,7 +80,7 @@ static void bind_field(sqlite3_stmt *statement, int at, const struct wire_field 
     case WIRE_KIND_ARRAY:
         break; /* no row has one */
     }
-    assert(!"a row field that no column holds");
+    assert(false); /* no row has a field of another kind */
 }
 
 void row_bind(sqlite3_stmt *statement, const struct wire_schema *schema, const void *message)

@@ -783,6 +783,8 @@ static void spoil(const char *dir, const char *sql)
 
 static void test_refused_files(void)
 {
+    static const char spoil_table[] = "PRAGMA writable_schema = ON; UPDATE sqlite_schema"
+                                      " SET sql = replace(sql, 'STRICT', '') WHERE name = 'audit'";
     static const char *const spoilings[] = {
         "PRAGMA application_id = 1",
         "PRAGMA user_version = 2",
@@ -793,8 +795,7 @@ static void test_refused_files(void)
         "DROP INDEX audit_key",
         "ALTER TABLE meta ADD COLUMN x INTEGER",
         "DROP TABLE holds",
-        "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'STRICT', '')"
-        " WHERE name = 'audit'",
+        spoil_table,
     };
     for (size_t i = 0; i < sizeof(spoilings) / sizeof(spoilings[0]); i++) {
         char *dir = make_dir();
