@@ -1101,8 +1101,8 @@ static int begin_process(struct sockaddr_in *ret_address)
     pair(parent);
     t.pid = fork();
     if (t.pid == 0) {
-        (void)dup2(parent[1], 3); /* without close-on-exec, as the parent hands it over */
-        exit(gate_main(5, argv));
+        (void)dup2(parent[1], 3);  /* without close-on-exec, as the parent hands it over */
+        _exit(gate_main(5, argv)); /* a confined process cannot be searched for leaks */
     }
     (void)close(parent[1]);
     t.judge = hand_over_channel(parent[0], ROLE_JUDGE);

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/test.h"
+#include "http/body.h"
 
 static struct http_head head;
 static struct http_problem problem;
@@ -367,8 +368,72 @@ static void test_fields(void)
     CHECK(http_field(&head, STR("c")) == NULL && http_field_count(&head, STR("c")) == 0);
 }
 
-int main(void)
+/* ---- for tests/test_http_differential.py ---- */
+
+static void print_hex(const char *name, struct str bytes)
 {
+    (void)printf("\"%s\":\"", name);
+    for (size_t i = 0; i < bytes.len; i++) {
+        (void)printf("%02x", (unsigned char)bytes.data[i]);
+    }
+    (void)printf("\",");
+}
+
+/* "end", "more" or "bad", with the content in hex. */
+static void print_body(struct str rest)
+{
+    struct http_body body;
+    enum http_body_result result;
+    struct str data;
+
+    http_body_begin(&body, head.body, head.content_length);
+    (void)printf("\"content\":\"");
+    while ((result = http_body_read(&body, &rest, &data)) == HTTP_BODY_DATA) {
+        for (size_t i = 0; i < data.len; i++) {
+            (void)printf("%02x", (unsigned char)data.data[i]);
+        }
+    }
+    (void)printf("\",\"body\":\"%s\"", result == HTTP_BODY_END    ? "end"
+                                       : result == HTTP_BODY_MORE ? "more"
+                                                                  : "bad");
+}
+
+/* Reads requests, each behind its length in decimal and a line end; prints what they say. */
+static int print_requests(void)
+{
+    static char bytes[4 * LIMIT_HEAD_BYTES];
+    size_t len;
+
+    while (scanf("%zu", &len) == 1 && getchar() == '\n' && len <= sizeof(bytes) &&
+           fread(bytes, 1, len, stdin) == len) {
+        enum http_result result = parse(bytes, len, false);
+        (void)printf("{");
+        if (result == HTTP_OK) {
+            print_hex("method", head.method);
+            print_hex("target", head.target);
+            for (size_t i = 0; i < head.field_count; i++) {
+                char name[32];
+                (void)snprintf(name, sizeof(name), "n%zu", i);
+                print_hex(name, head.fields[i].name);
+                (void)snprintf(name, sizeof(name), "v%zu", i);
+                print_hex(name, head.fields[i].value);
+            }
+            (void)printf("\"minor\":%u,\"fields\":%zu,", head.minor, head.field_count);
+            print_body(str_slice(str_of(bytes, len), used, len));
+        }
+        (void)printf("%s\"status\":%u}\n", result == HTTP_OK ? "," : "",
+                     result == HTTP_OK    ? 0
+                     : result == HTTP_BAD ? problem.status
+                                          : 1);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "print") == 0) {
+        return print_requests();
+    }
     test_prefixes();
     test_refused_requests();
     test_refused_responses();
