@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "control/control.h"
 #include "gate/gate.h"
+#include "judge/judge.h"
 #include "parent/check.h"
 #include "parent/unlock.h"
 #include "reader/reader.h"
@@ -22,6 +23,7 @@ static const struct {
     {"reader", reader_main},
     {"gate", gate_main},
     {"control", control_main},
+    {"judge", judge_main},
     {"vault", vault_main},
 };
 

@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "base/test.h"
-#include "ledger/money.h"
+#include "policy/usd.h"
 
 enum { TODAY = 20000 };
 
@@ -31,7 +31,7 @@ static struct level key_level(int64_t day)
     return (struct level){.owner = window_owner(LEVEL_KEY, STR("key_1")),
                           .name = STR("key_1"),
                           .day = day,
-                          .cap = 100 * MONEY_DOLLAR};
+                          .cap = 100 * NANO_PER_USD};
 }
 
 /* The golden cases of a cap of 100: what each answer leaves posted and held. */
@@ -66,7 +66,7 @@ static void test_golden(void)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct windows windows;
         struct level levels[] = {key_level(TODAY), key_level(WINDOW_LIFE)};
-        int64_t asked = cases[i].asked * MONEY_DOLLAR;
+        int64_t asked = cases[i].asked * NANO_PER_USD;
         struct message_row_hold row = {.hold = 1, .key = 1, .day = TODAY, .held = asked};
         struct hold *hold = hold_new(&row);
 
@@ -74,16 +74,16 @@ static void test_golden(void)
         CHECK(windows_reserve(&windows, levels, 2, asked) == 2);
         for (size_t s = 0; s < 3 && cases[i].steps[s].state != HOLD_OPEN; s++) {
             struct hold_change change = {.state = cases[i].steps[s].state,
-                                         .posted = cases[i].steps[s].posted * MONEY_DOLLAR,
-                                         .held = cases[i].steps[s].held * MONEY_DOLLAR,
+                                         .posted = cases[i].steps[s].posted * NANO_PER_USD,
+                                         .held = cases[i].steps[s].held * NANO_PER_USD,
                                          .object = STR("pi_1")};
             CHECK_CASE(hold_move(hold, &windows, levels, 2, &change) == cases[i].overrun,
                        cases[i].name);
         }
         for (size_t l = 0; l < 2; l++) {
             const struct window *window = windows_find(&windows, &levels[l].owner, levels[l].day);
-            CHECK_CASE(window->posted == cases[i].posted * MONEY_DOLLAR, cases[i].name);
-            CHECK_CASE(window->held == cases[i].held * MONEY_DOLLAR, cases[i].name);
+            CHECK_CASE(window->posted == cases[i].posted * NANO_PER_USD, cases[i].name);
+            CHECK_CASE(window->held == cases[i].held * NANO_PER_USD, cases[i].name);
             CHECK_CASE(window->overrun == cases[i].overrun, cases[i].name);
         }
         CHECK(str_equal(hold->row.object, STR("pi_1")));
@@ -122,10 +122,10 @@ static size_t levels_of(const struct world *world, uint64_t key, int64_t day, st
     for (size_t i = key == 0 ? 1 : 0; i < 3; i++) {
         size_t o = owners[i];
         levels[count++] = (struct level){
-            .owner = world->owners[o], .day = day, .cap = world->caps[o] * MONEY_DOLLAR};
+            .owner = world->owners[o], .day = day, .cap = world->caps[o] * NANO_PER_USD};
         levels[count++] = (struct level){.owner = world->owners[o],
                                          .day = WINDOW_LIFE,
-                                         .cap = world->caps[o] * 2 * MONEY_DOLLAR};
+                                         .cap = world->caps[o] * 2 * NANO_PER_USD};
     }
     return count;
 }
@@ -137,7 +137,7 @@ static void step(struct world *world)
     struct hold *hold = world->holds[slot];
 
     if (hold == NULL) {
-        int64_t asked = (int64_t)(next_random(&world->random) % 3000) * (MONEY_DOLLAR / 100);
+        int64_t asked = (int64_t)(next_random(&world->random) % 3000) * (NANO_PER_USD / 100);
         struct message_row_hold row = {
             .key = next_random(&world->random) % KEYS, .day = world->day, .held = asked};
         size_t count = levels_of(world, row.key, row.day, levels);
@@ -187,7 +187,7 @@ static bool invariant_holds(const struct world *world)
             }
             int64_t posted = window == NULL ? 0 : window->posted;
             int64_t held = window == NULL ? 0 : window->held;
-            ok = ok && held == sum && posted >= 0 && posted + held <= world->caps[o] * MONEY_DOLLAR;
+            ok = ok && held == sum && posted >= 0 && posted + held <= world->caps[o] * NANO_PER_USD;
         }
     }
     return ok;

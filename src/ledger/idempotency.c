@@ -82,13 +82,16 @@ void records_remove(struct records *records, const struct digest *scope)
     }
 }
 
-void records_forget(struct records *records, int64_t before_ms)
+void records_forget(struct records *records, int64_t before_ms,
+                    void (*gone)(void *ctx, uint64_t hold), void *ctx)
 {
     while (!list_empty(&records->oldest)) {
         struct record *record = LIST_THING(records->oldest.next, struct record, link);
         if (record->first_at_ms >= before_ms) {
             return;
         }
+        uint64_t hold = record->hold;
         forget(records, record);
+        gone(ctx, hold);
     }
 }

@@ -55,7 +55,8 @@ void records_put(struct records *records, const struct message_row_idempotency *
 /* Takes a record out again, which never became durable. */
 void records_remove(struct records *records, const struct digest *scope);
 
-/* Forgets records first seen before `before_ms`. */
-void records_forget(struct records *records, int64_t before_ms);
+/* Forgets records first seen before `before_ms`; `gone` is told their holds. */
+void records_forget(struct records *records, int64_t before_ms,
+                    void (*gone)(void *ctx, uint64_t hold), void *ctx);
 
 #endif

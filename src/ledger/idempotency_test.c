@@ -62,12 +62,20 @@ static void test_look(void)
     }
 }
 
+static void count_gone(void *ctx, uint64_t hold)
+{
+    uint64_t *sum = ctx;
+
+    *sum += hold;
+}
+
 static void test_table(void)
 {
+    uint64_t gone = 0;
     struct records records;
     const struct record *found;
     struct message_row_idempotency one = {.scope = digest_of(STR("1")), .first_at_ms = 10};
-    struct message_row_idempotency two = {.scope = digest_of(STR("2")), .first_at_ms = 20};
+    struct message_row_idempotency two = {.scope = digest_of(STR("2")), .hold = 7, .first_at_ms = 20};
     struct digest scope = digest_of(STR("3"));
 
     records_init(&records, 2);
@@ -80,7 +88,8 @@ static void test_table(void)
           REPEAT_FULL);
     one.first_at_ms = 40; /* made anew: now it is the younger one */
     records_put(&records, &one);
-    records_forget(&records, 30);
+    records_forget(&records, 30, count_gone, &gone);
+    CHECK(gone == 7);
     CHECK(records.table.count == 1 && table_find(&records.table, &one.scope) != NULL);
     records_remove(&records, &one.scope);
     records_remove(&records, &one.scope);

@@ -19,6 +19,7 @@ struct digest window_owner(enum budget_level level, struct str name)
 void windows_init(struct windows *windows)
 {
     windows->table = TABLE_OF(struct window, key);
+    list_init(&windows->dirty);
 }
 
 void windows_clear(struct windows *windows)
@@ -27,9 +28,11 @@ void windows_clear(struct windows *windows)
     struct window *window;
 
     while ((window = table_next(&windows->table, &at)) != NULL) {
+        free(window->name);
         free(window);
     }
     table_clear(&windows->table);
+    list_init(&windows->dirty);
 }
 
 static struct window *find(const struct windows *windows, const struct digest *owner, int64_t day)
@@ -48,19 +51,45 @@ const struct window *windows_find(const struct windows *windows, const struct di
     return find(windows, owner, day);
 }
 
-static struct window *find_or_add(struct windows *windows, const struct digest *owner, int64_t day,
-                                  enum budget_level level)
+static struct window *find_or_add(struct windows *windows, const struct level *level)
 {
-    struct window *window = find(windows, owner, day);
+    struct window *window = find(windows, &level->owner, level->day);
 
     if (window == NULL) {
         window = mem_zeroed(sizeof(*window));
-        window->key.owner = *owner;
-        window->key.day = day;
-        window->level = level;
+        window->key.owner = level->owner;
+        window->key.day = level->day;
+        window->level = level->level;
+        window->name = mem_copy_str(level->name);
+        list_init(&window->dirty);
         table_add(&windows->table, window);
     }
     return window;
+}
+
+static struct window *change(struct windows *windows, const struct level *level)
+{
+    struct window *window = find_or_add(windows, level);
+
+    if (list_empty(&window->dirty)) {
+        list_add(&windows->dirty, &window->dirty);
+    }
+    return window;
+}
+
+bool windows_take_changed(struct windows *windows, struct message_row_window *ret)
+{
+    if (list_empty(&windows->dirty)) {
+        return false;
+    }
+    struct window *window = LIST_THING(windows->dirty.next, struct window, dirty);
+    list_remove(&window->dirty);
+    *ret = (struct message_row_window){.level = window->level,
+                                       .owner = str_from(window->name),
+                                       .day = window->key.day,
+                                       .posted = window->posted,
+                                       .held = window->held};
+    return true;
 }
 
 static bool fits(const struct window *window, int64_t cap, int64_t asked)
@@ -94,8 +123,7 @@ size_t windows_reserve(struct windows *windows, const struct level *levels, size
         return refused;
     }
     for (size_t i = 0; i < count; i++) {
-        struct window *window =
-            find_or_add(windows, &levels[i].owner, levels[i].day, levels[i].level);
+        struct window *window = change(windows, &levels[i]);
         window->held += asked;
         assert(levels[i].cap == MONEY_NONE || window->posted + window->held <= levels[i].cap);
     }
@@ -113,8 +141,7 @@ void windows_move(struct windows *windows, const struct level *levels, size_t co
                   int64_t held)
 {
     for (size_t i = 0; i < count; i++) {
-        struct window *window =
-            find_or_add(windows, &levels[i].owner, levels[i].day, levels[i].level);
+        struct window *window = change(windows, &levels[i]);
         add(&window->posted, posted);
         add(&window->held, held);
         assert(window->posted >= 0 && window->held >= 0);
@@ -124,14 +151,17 @@ void windows_move(struct windows *windows, const struct level *levels, size_t co
 void windows_set_overrun(struct windows *windows, const struct level *levels, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        find_or_add(windows, &levels[i].owner, levels[i].day, levels[i].level)->overrun = true;
+        change(windows, &levels[i])->overrun = true;
     }
 }
 
 void windows_load(struct windows *windows, const struct message_row_window *row)
 {
-    struct digest owner = window_owner(row->level, row->owner);
-    struct window *window = find_or_add(windows, &owner, row->day, row->level);
+    struct level level = {.owner = window_owner(row->level, row->owner),
+                          .level = row->level,
+                          .name = row->owner,
+                          .day = row->day};
+    struct window *window = find_or_add(windows, &level);
 
     window->posted = row->posted;
     window->held = row->held;
@@ -140,6 +170,8 @@ void windows_load(struct windows *windows, const struct message_row_window *row)
 static void forget(struct windows *windows, struct window *window)
 {
     (void)table_remove(&windows->table, &window->key);
+    list_remove(&window->dirty);
+    free(window->name);
     free(window);
 }
 
@@ -151,7 +183,8 @@ void windows_forget(struct windows *windows, int64_t day)
     struct window **old = mem_array(windows->table.count + 1, sizeof(struct window *));
 
     while ((window = table_next(&windows->table, &at)) != NULL) {
-        if (window->key.day != WINDOW_LIFE && window->key.day < day && window->held == 0) {
+        if (window->key.day != WINDOW_LIFE && window->key.day < day && window->held == 0 &&
+            list_empty(&window->dirty)) {
             old[count++] = window;
         }
     }
@@ -167,7 +200,7 @@ void windows_forget_owner(struct windows *windows, const struct digest *owner, i
 
     for (size_t i = 0; i < 2; i++) {
         struct window *window = find(windows, owner, days[i]);
-        if (window != NULL && window->held == 0) {
+        if (window != NULL && window->held == 0 && list_empty(&window->dirty)) {
             forget(windows, window);
         }
     }

@@ -13,6 +13,7 @@
 #define LEDGER_WINDOW_H
 
 #include "base/digest.h"
+#include "base/list.h"
 #include "base/table.h"
 #include "ipc/message.h"
 #include "policy/policy.h"
@@ -32,10 +33,13 @@ struct window {
     enum budget_level level;
     int64_t posted, held;
     bool overrun; /* a settlement went above its hold: nothing more is admitted */
+    char *name;
+    struct list dirty; /* in windows.dirty while its row is to be written */
 };
 
 struct windows {
     struct table table;
+    struct list dirty;
 };
 
 /* One budget that a request counts against. */
@@ -70,6 +74,10 @@ size_t windows_fits(const struct windows *windows, const struct level *levels, s
 void windows_move(struct windows *windows, const struct level *levels, size_t count, int64_t posted,
                   int64_t held);
 void windows_set_overrun(struct windows *windows, const struct level *levels, size_t count);
+
+/* A window that changed since it was last taken, as a row to store; false: there is none.  The
+ * row's text lives as long as the window. */
+bool windows_take_changed(struct windows *windows, struct message_row_window *ret);
 
 /* As stored. */
 void windows_load(struct windows *windows, const struct message_row_window *row);

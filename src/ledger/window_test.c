@@ -2,7 +2,7 @@
 #include "ledger/window.h"
 
 #include "base/test.h"
-#include "ledger/money.h"
+#include "policy/usd.h"
 
 enum { TODAY = 20000 };
 
@@ -12,7 +12,7 @@ static struct level level_of(const char *name, int64_t day, int64_t cap_dollars)
                           .level = LEVEL_KEY,
                           .name = str_from(name),
                           .day = day,
-                          .cap = cap_dollars < 0 ? MONEY_NONE : cap_dollars * MONEY_DOLLAR};
+                          .cap = cap_dollars < 0 ? MONEY_NONE : cap_dollars * NANO_PER_USD};
 }
 
 static int64_t held(const struct windows *windows, const struct level *level)
@@ -29,15 +29,15 @@ static void test_to_the_cent(void)
 
     windows_init(&windows);
     for (int i = 0; i < 50; i++) {
-        CHECK(windows_reserve(&windows, &level, 1, MONEY_DOLLAR) == 1);
+        CHECK(windows_reserve(&windows, &level, 1, NANO_PER_USD) == 1);
     }
     CHECK(windows_reserve(&windows, &level, 1, 1) == 0);
     CHECK(windows_reserve(&windows, &level, 1, 0) == 1);
     CHECK(windows_reserve(&windows, &level, 1, -1) == 0);
     CHECK(windows_reserve(&windows, &level, 1, INT64_MAX) == 0);
-    CHECK(held(&windows, &level) == 50 * MONEY_DOLLAR);
-    windows_move(&windows, &level, 1, 20 * MONEY_DOLLAR, -30 * MONEY_DOLLAR);
-    CHECK(windows_reserve(&windows, &level, 1, 10 * MONEY_DOLLAR) == 1);
+    CHECK(held(&windows, &level) == 50 * NANO_PER_USD);
+    windows_move(&windows, &level, 1, 20 * NANO_PER_USD, -30 * NANO_PER_USD);
+    CHECK(windows_reserve(&windows, &level, 1, 10 * NANO_PER_USD) == 1);
     CHECK(windows_reserve(&windows, &level, 1, 1) == 0);
     windows_clear(&windows);
 }
@@ -49,17 +49,17 @@ static void test_all_or_nothing(void)
                              level_of("parent", TODAY, 30), level_of("tenant", TODAY, -1)};
 
     windows_init(&windows);
-    CHECK(windows_reserve(&windows, levels, 4, 30 * MONEY_DOLLAR) == 4);
-    CHECK(windows_reserve(&windows, levels, 4, MONEY_DOLLAR) == 2); /* the parent refuses */
-    CHECK(held(&windows, &levels[0]) == 30 * MONEY_DOLLAR);
-    CHECK(held(&windows, &levels[1]) == 30 * MONEY_DOLLAR);
-    CHECK(held(&windows, &levels[3]) == 30 * MONEY_DOLLAR);
+    CHECK(windows_reserve(&windows, levels, 4, 30 * NANO_PER_USD) == 4);
+    CHECK(windows_reserve(&windows, levels, 4, NANO_PER_USD) == 2); /* the parent refuses */
+    CHECK(held(&windows, &levels[0]) == 30 * NANO_PER_USD);
+    CHECK(held(&windows, &levels[1]) == 30 * NANO_PER_USD);
+    CHECK(held(&windows, &levels[3]) == 30 * NANO_PER_USD);
     /* A new day refills the days, not the life. */
     for (size_t i = 0; i < 4; i++) {
         levels[i].day = levels[i].day == WINDOW_LIFE ? WINDOW_LIFE : TODAY + 1;
     }
-    levels[2].cap = 100 * MONEY_DOLLAR;
-    CHECK(windows_reserve(&windows, levels, 4, 50 * MONEY_DOLLAR) == 4);
+    levels[2].cap = 100 * NANO_PER_USD;
+    CHECK(windows_reserve(&windows, levels, 4, 50 * NANO_PER_USD) == 4);
     levels[0].day = TODAY + 2;
     CHECK(windows_reserve(&windows, levels, 4, 1) == 1);
     windows_clear(&windows);
@@ -82,6 +82,15 @@ static void test_edges(void)
     windows_set_overrun(&windows, &other, 1);
     CHECK(windows_reserve(&windows, &other, 1, 0) == 0);
     windows_forget(&windows, TODAY + 1);
+    CHECK(windows_find(&windows, &other.owner, TODAY) != NULL); /* its row is not written yet */
+    struct message_row_window row;
+    unsigned rows = 0;
+    while (windows_take_changed(&windows, &row)) {
+        CHECK(row.day == TODAY && row.level == LEVEL_KEY && row.owner.len == 1);
+        rows++;
+    }
+    CHECK(rows == 2);
+    windows_forget(&windows, TODAY + 1);
     CHECK(windows_find(&windows, &other.owner, TODAY) == NULL);
     CHECK(windows_find(&windows, &level.owner, TODAY) != NULL); /* something is still held */
     struct digest key = window_owner(LEVEL_KEY, STR("x"));
@@ -97,16 +106,18 @@ static void test_load(void)
     struct message_row_window row = {.level = LEVEL_KEY,
                                      .owner = STR("a"),
                                      .day = TODAY,
-                                     .posted = 20 * MONEY_DOLLAR,
-                                     .held = 29 * MONEY_DOLLAR};
+                                     .posted = 20 * NANO_PER_USD,
+                                     .held = 29 * NANO_PER_USD};
 
     windows_init(&windows);
     windows_load(&windows, &row);
-    CHECK(windows_fits(&windows, &level, 1, MONEY_DOLLAR) == 1);
-    CHECK(windows_fits(&windows, &level, 1, MONEY_DOLLAR + 1) == 0);
+    CHECK(windows_fits(&windows, &level, 1, NANO_PER_USD) == 1);
+    CHECK(windows_fits(&windows, &level, 1, NANO_PER_USD + 1) == 0);
     windows_forget_owner(&windows, &level.owner, TODAY);
     CHECK(windows_find(&windows, &level.owner, TODAY) != NULL);
-    windows_move(&windows, &level, 1, 0, -29 * MONEY_DOLLAR);
+    windows_move(&windows, &level, 1, 0, -29 * NANO_PER_USD);
+    CHECK(windows_take_changed(&windows, &row) && row.held == 0);
+    CHECK(!windows_take_changed(&windows, &row));
     windows_forget_owner(&windows, &level.owner, TODAY);
     CHECK(windows_find(&windows, &level.owner, TODAY) == NULL);
     windows_clear(&windows);

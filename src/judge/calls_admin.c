@@ -1,0 +1,762 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The calls about everything but keys. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "judge/audit.h"
+#include "judge/book.h"
+#include "judge/calls.h"
+#include "judge/decide.h"
+#include "judge/json.h"
+#include "judge/keys.h"
+#include "judge/metrics.h"
+#include "judge/record.h"
+#include "judge/revoke.h"
+
+/* ---- credentials ---- */
+
+static void json_one_credential(struct buf *text, const struct credential *credential)
+{
+    struct json_out out = json_begin(text);
+
+    json_credential(&out, credential);
+}
+
+static struct credential *find_credential(struct call *call)
+{
+    struct credential *credential = book_credential_by_name(call->judge, call->message->id);
+
+    if (credential == NULL) {
+        call_refuse(call, 404, "not_found", "there is no credential '%.*s'",
+                    STR_FMT(str_slice(call->message->id, 0, 100)));
+    }
+    return credential;
+}
+
+void call_credential_get(struct call *call)
+{
+    struct credential *credential = find_credential(call);
+    struct buf text;
+
+    if (credential == NULL) {
+        return;
+    }
+    buf_init(&text, REPLY_BYTES_MAX);
+    json_one_credential(&text, credential);
+    call_reply(call, 200, buf_str(&text), credential->version);
+    buf_clear(&text);
+}
+
+void call_credential_list(struct call *call)
+{
+    struct judge *judge = call->judge;
+    struct page page;
+    uint64_t below = page_start(call);
+
+    page_open(&page, call);
+    for (struct list *at = judge->credential_list.prev; at != &judge->credential_list;
+         at = at->prev) {
+        const struct credential *credential = LIST_THING(at, struct credential, link);
+        if (credential->number >= below) {
+            continue;
+        }
+        if (page_is_full(&page)) {
+            page_more_from(&page, credential->number + 1);
+            break;
+        }
+        json_credential(&page.out, credential);
+        page.count++;
+    }
+    page_reply(&page, call);
+}
+
+/* What needs the credential: a live key, or money under a key of it. */
+static bool credential_in_use(const struct judge *judge, const struct credential *credential,
+                              bool *ret_holds)
+{
+    bool live = false;
+
+    *ret_holds = false;
+    for (struct list *at = judge->keys.next; at != &judge->keys; at = at->next) {
+        const struct key *key = LIST_THING(at, struct key, link);
+        enum key_status status = key_status_now(judge, key);
+        if (key->credential != credential->number) {
+            continue;
+        }
+        live = live || status == KEY_ACTIVE || status == KEY_PAUSED;
+        *ret_holds = *ret_holds || key->open_holds > 0;
+    }
+    return live || *ret_holds;
+}
+
+static bool is_pending(const struct judge *judge, const struct digest *subject)
+{
+    for (struct list *at = judge->pending_calls.next; at != &judge->pending_calls; at = at->next) {
+        const struct pending *pending = LIST_THING(at, struct pending, link);
+        if (digest_equal(&pending->subject, subject)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool put_allowed(struct call *call, const struct call_credential *put,
+                        const struct credential *old)
+{
+    struct judge *judge = call->judge;
+    bool holds = false;
+    uint64_t version = old == NULL ? 0 : old->version;
+
+    if (put->version != version + 1) {
+        call_refuse(call, 409, "changed", "the credential is at version %" PRIu64 " now", version);
+        return false;
+    }
+    if (config_find_pack(judge->generation->config, put->vendor) == PACK_NONE) {
+        call_refuse(call, 400, "bad_request", "the vendor '%.*s' is not known here",
+                    STR_FMT(put->vendor));
+        return false;
+    }
+    if (old == NULL) {
+        if (judge->credential_count >= CREDENTIALS_MAX) {
+            call_refuse(call, 503, "limit_reached", "there are %d credentials already",
+                        CREDENTIALS_MAX);
+            return false;
+        }
+        return true;
+    }
+    if (!str_equal(old->vendor, put->vendor)) {
+        call_refuse(call, 409, "conflict", "'%.*s' is a credential of %.*s; use another name",
+                    STR_FMT(put->name), STR_FMT(old->vendor));
+        return false;
+    }
+    if (old->live_mode == put->live_mode && str_equal(old->public_fields, put->account_mark)) {
+        return true;
+    }
+    (void)credential_in_use(judge, old, &holds);
+    if (!put->new_account || holds) {
+        call_refuse(call, 409, "other_account",
+                    "this is another account or mode than the one stored as '%.*s'; use another "
+                    "name, or say new_account%s",
+                    STR_FMT(put->name), holds ? " once no amounts are held any more" : "");
+        return false;
+    }
+    return true;
+}
+
+static void forget_in_vaults(struct judge *judge, uint64_t credential)
+{
+    struct message_forget_credential forget = {.credential = credential};
+
+    for (size_t i = 0; i < PEERS_MAX; i++) {
+        struct peer *vault = judge->vaults[i];
+        if (vault != NULL && !vault->dying &&
+            !channel_send(vault->channel, MESSAGE_FORGET_CREDENTIAL, &forget)) {
+            judge->kill_peer(judge, vault);
+        }
+    }
+}
+
+/* Only now, for a vault that asks the scribe must find it there. */
+static void take_credential(struct pending *pending, bool durable)
+{
+    struct judge *judge = pending->judge;
+
+    if (!durable) {
+        return;
+    }
+    const struct credential *credential = book_put_credential(judge, &pending->credential);
+    forget_in_vaults(judge, credential->number);
+    json_one_credential(&pending->json, credential);
+}
+
+void call_credential_put(struct call *call)
+{
+    struct judge *judge = call->judge;
+    struct call_credential put;
+
+    if (!call_decode(call, &call_credential_schema, &put) || !call_has_room(call)) {
+        return;
+    }
+    const struct credential *old = book_credential_by_name(judge, put.name);
+    struct digest subject = digest_of(put.name);
+    if (is_pending(judge, &subject)) {
+        call_refuse(call, 409, "changed", "the credential is just being changed; ask again");
+        return;
+    }
+    if (!put_allowed(call, &put, old)) {
+        return;
+    }
+    struct pending *pending = call_pending(call, old == NULL ? 201 : 200, put.version);
+    struct arena *arena = arena_new();
+    struct message_row_credential row = {
+        .credential = old == NULL ? judge->next_credential++ : old->number,
+        .name = arena_copy(arena, put.name),
+        .vendor = arena_copy(arena, put.vendor),
+        .version = put.version,
+        .sealed = put.sealed,
+        .upstream = arena_copy(arena, put.upstream),
+        .live_mode = put.live_mode,
+        .allow_private = put.allow_private,
+        .public_fields = arena_copy(arena, put.public_fields),
+        .secret_hint = arena_copy(arena, put.secret_hint),
+        .created_at_ms = old == NULL ? judge->clock.now_ms : old->created_at_ms,
+        .rotated_at_ms = old == NULL ? 0 : judge->clock.now_ms};
+    record_row(judge, MESSAGE_ROW_CREDENTIAL, &row);
+    row.sealed = STR_NONE;
+    pending->arena = arena;
+    pending->credential = row;
+    pending->subject = subject;
+    pending->then = take_credential;
+    audit_control(judge, call->caller.name, old == NULL ? "credential_put" : "credential_rotated",
+                  NULL, put.name, put.vendor);
+    call_wait(pending);
+}
+
+void call_credential_remove(struct call *call)
+{
+    struct judge *judge = call->judge;
+    struct credential *credential = find_credential(call);
+    struct call_credential body = {.force = false};
+    bool holds;
+
+    if (credential == NULL ||
+        (call->message->body.len > 0 && !call_decode(call, &call_credential_schema, &body)) ||
+        !call_has_room(call)) {
+        return;
+    }
+    if (!body.force && credential_in_use(judge, credential, &holds)) {
+        call_refuse(call, 409, "in_use",
+                    "live keys or held amounts need it; revoke them, or say "
+                    "force");
+        return;
+    }
+    struct message_row_credential_gone row = {.credential = credential->number};
+    record_row(judge, MESSAGE_ROW_CREDENTIAL_GONE, &row);
+    audit_control(judge, call->caller.name, "credential_removed", NULL, credential->name,
+                  credential->vendor);
+    struct pending *pending = call_pending(call, 200, 0);
+    struct json_out out = json_begin(&pending->json);
+    json_open(&out, '{');
+    json_name(&out, "name");
+    json_text(&out, credential->name);
+    json_name(&out, "removed");
+    json_bool(&out, true);
+    json_close(&out, '}');
+    forget_in_vaults(judge, credential->number);
+    book_remove_credential(judge, credential);
+    call_wait(pending);
+}
+
+/* ---- tenants ---- */
+
+void call_tenant_put(struct call *call)
+{
+    struct judge *judge = call->judge;
+    struct call_tenant put;
+    struct str name = call->message->id;
+
+    if (!call_decode(call, &call_tenant_schema, &put) || !call_has_room(call)) {
+        return;
+    }
+    if (name.len == 0 || name.len > LIMIT_NAME_BYTES) {
+        call_refuse(call, 400, "bad_request", "a tenant's name has 1 to %d bytes",
+                    LIMIT_NAME_BYTES);
+        return;
+    }
+    if (book_find_tenant(judge, name) == NULL && judge->tenant_count >= LIMIT_TENANTS) {
+        call_refuse(call, 503, "limit_reached", "there are %d tenants already", LIMIT_TENANTS);
+        return;
+    }
+    struct message_row_tenant row = {.name = name,
+                                     .daily_cap = put.daily_cap,
+                                     .total_cap = put.total_cap,
+                                     .changed_at_ms = judge->clock.now_ms};
+    book_put_tenant(judge, &row);
+    record_row(judge, MESSAGE_ROW_TENANT, &row);
+    audit_control(judge, call->caller.name, "tenant_put", NULL, name, STR_NONE);
+    struct pending *pending = call_pending(call, 200, 0);
+    struct json_out out = json_begin(&pending->json);
+    json_tenant(&out, judge, book_find_tenant(judge, name));
+    call_wait(pending);
+}
+
+void call_tenant_get(struct call *call)
+{
+    const struct tenant *tenant = book_find_tenant(call->judge, call->message->id);
+    struct buf text;
+
+    if (tenant == NULL) {
+        call_refuse(call, 404, "not_found", "there is no such tenant");
+        return;
+    }
+    buf_init(&text, REPLY_BYTES_MAX);
+    struct json_out out = json_begin(&text);
+    json_tenant(&out, call->judge, tenant);
+    call_reply(call, 200, buf_str(&text), 0);
+    buf_clear(&text);
+}
+
+/* Tenants have no numbers: the cursor is a place in the list, to which they are only added. */
+void call_tenant_list(struct call *call)
+{
+    struct judge *judge = call->judge;
+    struct page page;
+    uint64_t place = judge->tenant_count;
+    uint64_t below = page_start(call);
+
+    page_open(&page, call);
+    for (struct list *at = judge->tenant_list.prev; at != &judge->tenant_list; at = at->prev) {
+        place--;
+        if (place >= below) {
+            continue;
+        }
+        if (page_is_full(&page)) {
+            page_more_from(&page, place + 1);
+            break;
+        }
+        json_tenant(&page.out, judge, LIST_THING(at, struct tenant, link));
+        page.count++;
+    }
+    page_reply(&page, call);
+}
+
+/* ---- holds ---- */
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct hold *const *x = a;
+    const struct hold *const *y = b;
+
+    return (*x)->number < (*y)->number ? 1 : -1;
+}
+
+static bool hold_wanted(const struct call *call, const struct hold *hold)
+{
+    struct str id = call->message->id;
+
+    if (hold_is_over(hold->row.state) || hold->number >= page_start(call)) {
+        return false;
+    }
+    if (str_equal(id, STR("stale"))) {
+        return hold->row.state == HOLD_UNKNOWN;
+    }
+    const struct key *key = id.len == 0 ? NULL : keys_by_id(call->judge, id);
+    return id.len == 0 || (key != NULL && key->number == hold->row.key);
+}
+
+void call_hold_list(struct call *call)
+{
+    struct judge *judge = call->judge;
+    struct hold **wanted = mem_array(judge->holds.count + 1, sizeof(struct hold *));
+    struct hold *hold;
+    struct page page;
+    size_t count = 0;
+    size_t at = 0;
+
+    while ((hold = table_next(&judge->holds, &at)) != NULL) {
+        if (hold_wanted(call, hold)) {
+            wanted[count++] = hold;
+        }
+    }
+    qsort(wanted, count, sizeof(wanted[0]), newest_first);
+    page_open(&page, call);
+    for (size_t i = 0; i < count; i++) {
+        if (page_is_full(&page)) {
+            page_more_from(&page, wanted[i]->number + 1);
+            break;
+        }
+        json_hold(&page.out, judge, wanted[i]);
+        page.count++;
+    }
+    page_reply(&page, call);
+    free(wanted);
+}
+
+/* ---- stops ---- */
+
+static bool stop_kind_is_known(const struct call_stop *stop)
+{
+    bool all = str_equal(stop->kind, STR("all"));
+    bool other = str_equal(stop->kind, STR("vendor")) || str_equal(stop->kind, STR("tenant")) ||
+                 str_equal(stop->kind, STR("label_prefix"));
+
+    return all || (other && stop->value.len > 0);
+}
+
+void call_stop_add(struct call *call)
+{
+    struct judge *judge = call->judge;
+    struct call_stop add;
+
+    if (!call_decode(call, &call_stop_schema, &add) || !call_has_room(call)) {
+        return;
+    }
+    if (!stop_kind_is_known(&add)) {
+        call_refuse(call, 400, "bad_request",
+                    "kind is all, or vendor, tenant or label_prefix with a value");
+        return;
+    }
+    struct message_row_stop row = {.stop = judge->next_stop,
+                                   .kind = add.kind,
+                                   .value = add.value,
+                                   .reason = str_slice(add.reason, 0, LIMIT_LABEL_BYTES),
+                                   .created_by = str_slice(call->caller.name, 0, LIMIT_LABEL_BYTES),
+                                   .created_at_ms = judge->clock.now_ms};
+    if (judge->stop_count >= STOPS_MAX && !book_has_ended_stop(judge)) {
+        call_refuse(call, 503, "limit_reached", "there are %d stops already", STOPS_MAX);
+        return;
+    }
+    const struct stop *stop = book_put_stop(judge, &row);
+    record_row(judge, MESSAGE_ROW_STOP, &row);
+    audit_control(judge, call->caller.name, "stopped", NULL, add.kind, add.value);
+    struct pending *pending = call_pending(call, 201, 0);
+    struct json_out out = json_begin(&pending->json);
+    json_stop(&out, stop);
+    revoke_stop(judge, stop, call_wake, pending);
+}
+
+void call_stop_list(struct call *call)
+{
+    struct judge *judge = call->judge;
+    struct page page;
+    uint64_t below = page_start(call);
+
+    page_open(&page, call);
+    for (struct list *at = judge->stops.prev; at != &judge->stops; at = at->prev) {
+        const struct stop *stop = LIST_THING(at, struct stop, link);
+        if (stop->number >= below || stop->ended_at_ms != 0) {
+            continue;
+        }
+        if (page_is_full(&page)) {
+            page_more_from(&page, stop->number + 1);
+            break;
+        }
+        json_stop(&page.out, stop);
+        page.count++;
+    }
+    page_reply(&page, call);
+}
+
+void call_stop_remove(struct call *call)
+{
+    struct judge *judge = call->judge;
+    uint64_t number = 0;
+    struct stop *stop = str_to_u64(call->message->id, &number) ? book_stop(judge, number) : NULL;
+
+    if (stop == NULL) {
+        call_refuse(call, 404, "not_found", "there is no such stop");
+        return;
+    }
+    if (!call_has_room(call)) {
+        return;
+    }
+    if (stop->ended_at_ms == 0) {
+        stop->ended_at_ms = judge->clock.now_ms;
+    }
+    struct message_row_stop row = {.stop = stop->number,
+                                   .kind = str_from(stop->kind),
+                                   .value = str_from(stop->value),
+                                   .reason = str_from(stop->reason),
+                                   .created_by = str_from(stop->created_by),
+                                   .created_at_ms = stop->created_at_ms,
+                                   .ended_at_ms = stop->ended_at_ms};
+    record_row(judge, MESSAGE_ROW_STOP, &row);
+    audit_control(judge, call->caller.name, "stop_removed", NULL, row.kind, row.value);
+    struct pending *pending = call_pending(call, 200, 0);
+    struct json_out out = json_begin(&pending->json);
+    json_stop(&out, stop);
+    call_wait(pending);
+}
+
+/* ---- operators ---- */
+
+static bool name_is_taken(const struct judge *judge, struct str name)
+{
+    for (struct list *at = judge->operator_list.next; at != &judge->operator_list; at = at->next) {
+        const struct operator_token *token = LIST_THING(at, struct operator_token, link);
+        if (token->ended_at_ms == 0 && str_equal(str_from(token->name), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void call_operator_add(struct call *call)
+{
+    struct judge *judge = call->judge;
+    struct call_operator add;
+
+    if (!call_decode(call, &call_operator_schema, &add) || !call_has_room(call)) {
+        return;
+    }
+    if (add.role == OPERATOR_NONE || add.name.len == 0 || add.name.len > LIMIT_NAME_BYTES) {
+        call_refuse(call, 400, "bad_request", "a token has a name and a role");
+        return;
+    }
+    if (name_is_taken(judge, add.name)) {
+        call_refuse(call, 409, "conflict", "there is a token of the name '%.*s'",
+                    STR_FMT(add.name));
+        return;
+    }
+    if (judge->operator_count >= OPERATORS_MAX) {
+        call_refuse(call, 503, "limit_reached", "there are %d tokens already", OPERATORS_MAX);
+        return;
+    }
+    struct token secret = token_make_operator();
+    struct message_row_operator row = {.token = judge->next_operator,
+                                       .name = add.name,
+                                       .token_digest = digest_of(str_from(secret.text)),
+                                       .role = add.role,
+                                       .bounds = add.bounds,
+                                       .created_at_ms = judge->clock.now_ms};
+    const struct operator_token *token = book_put_operator(judge, &row);
+    record_row(judge, MESSAGE_ROW_OPERATOR, &row);
+    audit_control(judge, call->caller.name, "token_added", NULL, add.name,
+                  str_from(operator_role_name(add.role)));
+    struct pending *pending = call_pending(call, 201, 0);
+    struct json_out out = json_begin(&pending->json);
+    json_operator(&out, token, str_from(secret.text));
+    mem_wipe(&secret, sizeof(secret));
+    call_wait(pending);
+}
+
+void call_operator_list(struct call *call)
+{
+    struct judge *judge = call->judge;
+    struct page page;
+    uint64_t below = page_start(call);
+
+    page_open(&page, call);
+    for (struct list *at = judge->operator_list.prev; at != &judge->operator_list; at = at->prev) {
+        const struct operator_token *token = LIST_THING(at, struct operator_token, link);
+        if (token->number >= below || token->ended_at_ms != 0) {
+            continue;
+        }
+        if (page_is_full(&page)) {
+            page_more_from(&page, token->number + 1);
+            break;
+        }
+        json_operator(&page.out, token, STR_NONE);
+        page.count++;
+    }
+    page_reply(&page, call);
+}
+
+void call_operator_remove(struct call *call)
+{
+    struct judge *judge = call->judge;
+    struct operator_token *found = NULL;
+    uint64_t number = 0;
+    struct message_row_operator row;
+
+    for (struct list *at = judge->operator_list.next;
+         str_to_u64(call->message->id, &number) && at != &judge->operator_list; at = at->next) {
+        struct operator_token *token = LIST_THING(at, struct operator_token, link);
+        found = token->number == number ? token : found;
+    }
+    if (found == NULL) {
+        call_refuse(call, 404, "not_found", "there is no such token");
+        return;
+    }
+    if (!call_has_room(call)) {
+        return;
+    }
+    if (found->ended_at_ms == 0) {
+        found->ended_at_ms = judge->clock.now_ms;
+    }
+    operator_row(found, &row);
+    record_row(judge, MESSAGE_ROW_OPERATOR, &row);
+    audit_control(judge, call->caller.name, "token_removed", NULL, row.name, STR_NONE);
+    struct pending *pending = call_pending(call, 200, 0);
+    struct json_out out = json_begin(&pending->json);
+    json_operator(&out, found, STR_NONE);
+    call_wait(pending);
+}
+
+/* ---- prices and rates ---- */
+
+static void write_prices(struct page *page, struct str vendor, const struct pack_rate *rates,
+                         size_t count, bool from_pack, uint64_t *place, uint64_t from)
+{
+    for (size_t i = 0; i < count; i++) {
+        if ((*place)++ < from || page->cursor[0] != '\0') {
+            continue;
+        }
+        if (page_is_full(page)) {
+            page_more_from(page, *place - 1);
+            return;
+        }
+        json_price(&page->out, vendor, &rates[i], from_pack);
+        page->count++;
+    }
+}
+
+/* The operator's own first, then the packs'; the cursor is a place in that order. */
+void call_price_list(struct call *call)
+{
+    struct judge *judge = call->judge;
+    const struct config *config = judge->generation->config;
+    uint64_t from = page_start(call) == UINT64_MAX ? 0 : page_start(call);
+    uint64_t place = 0;
+    struct page page;
+
+    page_open(&page, call);
+    for (struct list *at = judge->prices.next; at != &judge->prices; at = at->next) {
+        const struct price_list *list = LIST_THING(at, struct price_list, link);
+        write_prices(&page, str_from(list->vendor), list->rates, list->count, false, &place, from);
+    }
+    for (size_t i = 0; i < config->pack_count; i++) {
+        const struct pack *pack = &config->packs[i];
+        write_prices(&page, pack->vendor, pack->rates, pack->rate_count, true, &place, from);
+    }
+    page_reply(&page, call);
+}
+
+void call_price_put(struct call *call)
+{
+    struct judge *judge = call->judge;
+    struct message_row_price row;
+    enum { PRICES_MAX = 10000 };
+
+    if (!call_decode(call, message_schema(MESSAGE_ROW_PRICE), &row) || !call_has_room(call)) {
+        return;
+    }
+    const struct price_list *list = book_prices(judge, row.vendor);
+    if (config_find_pack(judge->generation->config, row.vendor) == PACK_NONE || row.price < 0 ||
+        row.name.len == 0 || row.match.len == 0) {
+        call_refuse(call, 400, "bad_request",
+                    "a price has a known vendor, a name, a match and an amount");
+        return;
+    }
+    if (list != NULL && list->count >= PRICES_MAX) {
+        call_refuse(call, 503, "limit_reached", "there are %d prices already", PRICES_MAX);
+        return;
+    }
+    if (row.as_of_ms == 0) {
+        row.as_of_ms = judge->clock.now_ms;
+    }
+    book_put_price(judge, &row);
+    record_row(judge, MESSAGE_ROW_PRICE, &row);
+    audit_control(judge, call->caller.name, "price_put", NULL, row.name, row.match);
+    struct pending *pending = call_pending(call, 200, 0);
+    struct json_out out = json_begin(&pending->json);
+    struct pack_rate rate = {.name = row.name,
+                             .match = row.match,
+                             .price = row.price,
+                             .source = row.source,
+                             .as_of_ms = row.as_of_ms};
+    json_price(&out, row.vendor, &rate, false);
+    call_wait(pending);
+}
+
+void call_fx_get(struct call *call)
+{
+    struct buf text;
+
+    buf_init(&text, REPLY_BYTES_MAX);
+    struct json_out out = json_begin(&text);
+    json_fx(&out, call->judge->generation->config);
+    call_reply(call, 200, buf_str(&text), 0);
+    buf_clear(&text);
+}
+
+/* ---- explain ---- */
+
+static void reply_decision(struct call *call, const struct decision *decision)
+{
+    struct buf text;
+
+    buf_init(&text, REPLY_BYTES_MAX);
+    struct json_out out = json_begin(&text);
+    json_decision(&out, call->judge, decision);
+    call_reply(call, 200, buf_str(&text), 0);
+    buf_clear(&text);
+}
+
+static void explain(struct call *call, const struct message_admit *admit,
+                    const struct message_facts *facts)
+{
+    struct judge *judge = call->judge;
+    struct decision decision;
+    struct key *key = keys_by_id(judge, call->message->id);
+
+    if (key == NULL || (call->caller.role == OPERATOR_ISSUER &&
+                        !str_equal(str_from(key->created_by), call->caller.name))) {
+        call_refuse(call, 404, "not_found", "there is no such key");
+        return;
+    }
+    if (admit->path.len == 0 || admit->path.data[0] != '/') {
+        call_refuse(call, 400, "bad_request", "the path begins with '/'");
+        return;
+    }
+    if (decide_head(judge, admit, key, call->arena, &decision) != VERDICT_ALLOWED) {
+        reply_decision(call, &decision);
+        return;
+    }
+    if (decision.read_rule != PACK_NONE && facts == NULL) {
+        struct message_reply reply = {.call = call->message->call,
+                                      .status = 200,
+                                      .code = STR("read_body"),
+                                      .version = decision.read_rule};
+        (void)channel_send(judge->control->channel, MESSAGE_REPLY, &reply);
+        return;
+    }
+    (void)decide_body(judge, admit, decision.read_rule == PACK_NONE ? NULL : facts, call->arena,
+                      &decision);
+    reply_decision(call, &decision);
+}
+
+void call_explain(struct call *call)
+{
+    struct message_admit admit;
+
+    if (call_decode(call, &message_admit_schema, &admit)) {
+        explain(call, &admit, NULL);
+    }
+}
+
+void call_explain_facts(struct call *call)
+{
+    struct call_explain_facts asked;
+
+    if (call_decode(call, &call_explain_facts_schema, &asked)) {
+        explain(call, &asked.admit, &asked.facts);
+    }
+}
+
+/* ---- the server ---- */
+
+void call_metrics(struct call *call)
+{
+    struct buf text;
+
+    buf_init(&text, REPLY_BYTES_MAX);
+    metrics_write(call->judge, &text);
+    call_reply(call, 200, buf_str(&text), 0);
+    buf_clear(&text);
+}
+
+void call_ready(struct call *call)
+{
+    struct judge *judge = call->judge;
+
+    if (!judge->ready || judge->generation == NULL) {
+        call_refuse(call, 503, "ledger_unavailable", "the server is starting");
+    } else if (judge->draining) {
+        call_refuse(call, 503, "ledger_unavailable", "the server is ending");
+    } else if (!record_has_room(judge, true)) {
+        call_refuse(call, 503, "ledger_unavailable", "the ledger cannot be written");
+    } else {
+        call_reply(call, 200, STR("{\"status\":\"ready\"}"), 0);
+    }
+}
+
+void call_authorise(struct call *call)
+{
+    if (call->caller.role == OPERATOR_ISSUER && !str_equal(call->message->id, STR("vendors"))) {
+        call_refuse(call, 403, "forbidden", "a token of role issuer may not do this");
+        return;
+    }
+    call_reply(call, 200, STR("{}"), 0);
+}

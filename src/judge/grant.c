@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "judge/grant.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/encode.h"
+#include "base/log.h"
+#include "judge/audit.h"
+#include "judge/book.h"
+#include "judge/decide.h"
+#include "judge/holds.h"
+#include "judge/keys.h"
+#include "judge/metrics.h"
+#include "judge/record.h"
+#include "judge/request.h"
+
+enum {
+    ANSWER_FACTS_MS = 3000, /* the reader has the body already when OUTCOME comes */
+    SCOPE_MARK = 10,        /* characters of the HMAC in an idempotency key */
+    KEY_TEXT = 512,
+};
+
+/* ---- GRANT ---- */
+
+bool grant_possible(const struct request *request)
+{
+    const struct peer *gate = request->gate;
+    const struct peer *vault = gate == NULL ? NULL : request->judge->vaults[gate->index];
+
+    return vault != NULL && !vault->dying;
+}
+
+static bool vendor_honours_key(const struct request *request)
+{
+    const struct pack *pack = request->decision.pack;
+    const struct pack_operation *operation = request->decision.match.operation;
+
+    return pack->idempotency.header.len > 0 &&
+           ((pack->idempotency.every_post && str_equal(request->admit.method, STR("POST"))) ||
+            (operation != NULL && operation->idempotent));
+}
+
+/* "kb." and ten characters that only this server can make for this scope, then the client's key:
+ * two runs under one credential cannot meet, and a retry says the same again. */
+static struct str vendor_key(struct request *request)
+{
+    const struct decision *decision = &request->decision;
+    struct judge *judge = request->judge;
+    struct str secret = str_of(judge->idempotency_secret, judge->idempotency_secret_len);
+    struct str client_key =
+        decision->client_key.len > 0 ? decision->client_key : str_from(request->request_id.text);
+    struct buf text;
+    struct digest mac;
+
+    buf_init(&text, KEY_TEXT);
+    struct str scope = decide_scope(decision->key);
+    (void)buf_addf(&text, "%zu:", scope.len);
+    (void)buf_add_str(&text, scope);
+    if (decision->key->tenant != NULL) {
+        (void)buf_addf(&text, "%zu:%s", strlen(decision->key->tenant->name),
+                       decision->key->tenant->name);
+    }
+    mac = digest_hmac(secret, buf_str(&text));
+    buf_cut(&text, 0);
+    (void)buf_add_str(&text, STR("kb."));
+    (void)base64url_encode(&text, str_of(mac.bytes, sizeof(mac.bytes)));
+    buf_cut(&text, 3 + SCOPE_MARK);
+    (void)buf_add_char(&text, '.');
+    (void)buf_add_str(&text, client_key);
+    if (buf_len(&text) > decision->pack->idempotency.max) {
+        mac = digest_hmac(secret, buf_str(&text));
+        buf_cut(&text, 0);
+        (void)buf_add_str(&text, STR("kb."));
+        (void)hex_encode(&text, str_of(mac.bytes, sizeof(mac.bytes)));
+    }
+    struct str copy = arena_copy(request->arena, buf_str(&text));
+    buf_clear(&text);
+    return copy;
+}
+
+/* The judged headers as they go out. */
+static void judged_headers(struct request *request, struct message_grant *grant)
+{
+    const struct pack *pack = request->decision.pack;
+    const struct message_admit *admit = &request->admit;
+    struct message_header *headers =
+        arena_zeroed(request->arena, admit->header_count + 1, sizeof(headers[0]));
+    size_t count = 0;
+    bool honoured = vendor_honours_key(request);
+
+    for (size_t i = 0; i < admit->header_count; i++) {
+        const struct pack_header *judged = pack_find_header(pack, admit->headers[i].name);
+        if (judged != NULL && judged->rule != HEADER_IDEMPOTENCY &&
+            !str_equal(judged->name, pack->idempotency.header)) {
+            headers[count++] = admit->headers[i];
+        }
+    }
+    if (pack->idempotency.header.len > 0 &&
+        (request->decision.client_key.len > 0 || (honoured && request->decision.costs))) {
+        headers[count++] =
+            (struct message_header){.name = pack->idempotency.header, .value = vendor_key(request)};
+        request->retry_safe = honoured;
+    }
+    grant->headers = headers;
+    grant->header_count = count;
+}
+
+/* Where the client reached us, for a Location that the vendor sends. */
+static struct str door_base(struct request *request)
+{
+    const struct message_admit *admit = &request->admit;
+    size_t prefix = admit->path.len - request->decision.path.len;
+    struct buf text;
+
+    if (admit->host.len == 0) {
+        return STR_NONE;
+    }
+    if (str_equal(request->decision.path, STR("/"))) {
+        prefix = admit->path.len > 1 ? admit->path.len : 0; /* "/stripe" */
+        if (str_ends(admit->path, STR("/")) && prefix > 0) {
+            prefix--;
+        }
+    }
+    buf_init(&text, LIMIT_HEAD_BYTES);
+    (void)buf_add_str(&text, admit->tls ? STR("https://") : STR("http://"));
+    (void)buf_add_str(&text, admit->host);
+    (void)buf_add_str(&text, str_slice(admit->path, 0, prefix));
+    struct str copy = arena_copy(request->arena, buf_str(&text));
+    buf_clear(&text);
+    return copy;
+}
+
+static uint32_t answer_rule(const struct request *request)
+{
+    const struct decision *decision = &request->decision;
+    uint32_t rule =
+        !request->has_hold ? PACK_NONE : cost_answer_read(decision->pack, &decision->match);
+
+    return rule == PACK_NONE ? 0 : rule;
+}
+
+void grant_send(struct request *request)
+{
+    struct judge *judge = request->judge;
+
+    /* A repeat under a hold that was posted and forgotten has nothing to settle. */
+    request->has_hold = holds_find(judge, request->hold) != NULL;
+    request->answer_rule = answer_rule(request);
+    const struct decision *decision = &request->decision;
+    const struct message_admit *admit = &request->admit;
+    const struct pack *pack = decision->pack;
+    const struct pack_operation *operation = decision->match.operation;
+    struct message_grant grant = {
+        .grant = request->grant,
+        .gate_incarnation = request->gate->incarnation,
+        .key = decision->key->number,
+        .credential = decision->credential,
+        .credential_version = decision->credential_version,
+        .generation = decision->generation->config->generation,
+        .pack = decision->pack_index,
+        .upstream = decision->match.upstream,
+        .inject = decision->form,
+        .inject_name = decision->form_name,
+        .method = admit->method,
+        .path = decision->path,
+        .query = admit->query,
+        .has_query = admit->has_query,
+        .body = admit->body,
+        .content_length = admit->content_length,
+        .judged_body = request->has_body_facts,
+        .has_hold = request->has_hold,
+        .range_allowed = operation != NULL && operation->range_allowed,
+        .answer_rule = request->answer_rule,
+        .begin_by_ms = LIMIT_BEGIN_BY_MS,
+        .first_byte_ms = pack->first_byte_ms == 0 ? LIMIT_FIRST_BYTE_MS : pack->first_byte_ms,
+        .door_base = door_base(request),
+        .request_id = str_from(request->request_id.text),
+    };
+
+    if (request->has_body_facts) {
+        grant.body_digest = request->body_facts.digest;
+        grant.body_length = request->body_facts.length;
+    }
+    judged_headers(request, &grant);
+    grant.retry_safe = request->retry_safe;
+    request->withheld = grant.has_hold && grant.answer_rule != 0;
+    request->vault = judge->vaults[request->gate->index];
+    request_move(request, REQUEST_GRANTED);
+    if (request->vault == NULL || request->vault->dying) {
+        /* It died while the rows were written. */
+        struct message_outcome outcome = {.grant = request->grant,
+                                          .outcome = OUTCOME_NOT_SENT,
+                                          .error = UPSTREAM_CONNECT,
+                                          .detail = STR("no vault")};
+        struct message_granted granted = {.request = request->number,
+                                          .grant = request->grant,
+                                          .key = decision->key->number,
+                                          .request_id = grant.request_id};
+        (void)channel_send(request->gate->channel, MESSAGE_GRANTED, &granted);
+        request->vault = NULL;
+        grant_outcome(judge, NULL, &outcome);
+        return;
+    }
+    list_add(&request->vault->grants, &request->vault_link);
+    struct message_granted granted = {.request = request->number,
+                                      .grant = request->grant,
+                                      .key = decision->key->number,
+                                      .request_id = grant.request_id};
+    if (!channel_send(request->vault->channel, MESSAGE_GRANT, &grant)) {
+        judge->kill_peer(judge, request->vault);
+    }
+    if (!channel_send(request->gate->channel, MESSAGE_GRANTED, &granted)) {
+        judge->kill_peer(judge, request->gate);
+    }
+}
+
+/* ---- what comes of it ---- */
+
+void grant_sent(struct judge *judge, struct peer *vault, uint64_t number)
+{
+    struct request *request = request_of_grant(judge, number);
+
+    if (request == NULL || request->vault != vault || request->has_outcome) {
+        judge->fault_peer(judge, vault, "SENT without a grant");
+        return;
+    }
+    request->sent = true;
+}
+
+static void finish(struct request *request)
+{
+    struct judge *judge = request->judge;
+    bool read = request->decision.class == CLASS_READ && !request->decision.costs;
+
+    if (request->state != REQUEST_ENDING || !request->has_done) {
+        return;
+    }
+    if (read) {
+        audit_over(judge, request);
+    }
+    metrics_done(judge->metrics, request);
+    request_free(request);
+}
+
+/* Did the vault have nothing to show to the client?  Then the judge says why. */
+static bool outcome_is_refusal(const struct request *request, enum verdict *ret_verdict,
+                               const char **ret_why)
+{
+    const struct message_outcome *outcome = &request->outcome;
+
+    if (outcome->outcome == OUTCOME_ANSWERED && outcome->status == 401) {
+        *ret_verdict = VERDICT_CREDENTIAL_REJECTED;
+        *ret_why = "the vendor refused the real key; an operator must put a valid one";
+        return true;
+    }
+    if (outcome->outcome == OUTCOME_ANSWERED && outcome->error == UPSTREAM_OK) {
+        return false;
+    }
+    switch (outcome->error) {
+    case UPSTREAM_REVOKED:
+        *ret_verdict = VERDICT_REVOKED_KEY;
+        *ret_why = "this vault key ended while the request was under way";
+        return true;
+    case UPSTREAM_CREDENTIAL:
+        *ret_verdict = VERDICT_CREDENTIAL_REJECTED;
+        *ret_why = "the credential behind this vault key cannot be opened; an operator must put "
+                   "it again";
+        return true;
+    case UPSTREAM_TIMEOUT:
+        *ret_verdict = outcome->outcome == OUTCOME_NOT_SENT ? VERDICT_UPSTREAM_UNREACHABLE
+                                                            : VERDICT_UPSTREAM_TIMEOUT;
+        break;
+    case UPSTREAM_OK:
+    case UPSTREAM_RESOLVE:
+    case UPSTREAM_ADDRESS:
+    case UPSTREAM_CONNECT:
+    case UPSTREAM_TLS:
+    case UPSTREAM_RESET:
+    case UPSTREAM_PROTOCOL:
+    case UPSTREAM_GRANT:
+    case UPSTREAM_CLIENT:
+    case UPSTREAM_ERROR_COUNT:
+    default:
+        *ret_verdict = outcome->outcome == OUTCOME_NOT_SENT ? VERDICT_UPSTREAM_UNREACHABLE
+                                                            : VERDICT_OUTCOME_UNKNOWN;
+        break;
+    }
+    *ret_why = outcome->outcome == OUTCOME_NOT_SENT
+                   ? "the vendor could not be reached; nothing was sent and nothing was charged"
+                   : "the request was sent, and no usable answer came back; it may have taken "
+                     "effect";
+    return true;
+}
+
+static void tell_client(struct request *request)
+{
+    enum verdict verdict = VERDICT_DENIED;
+    const char *why = "";
+
+    if (request->has_done || !outcome_is_refusal(request, &verdict, &why)) {
+        return;
+    }
+    if (request->outcome.detail.len > 0) {
+        (void)refuse(&request->decision, verdict, "%s (%.*s)", why,
+                     STR_FMT(str_slice(request->outcome.detail, 0, 200)));
+    } else {
+        (void)refuse(&request->decision, verdict, "%s", why);
+    }
+    request_send_denial(request);
+    request->decision.verdict = VERDICT_ALLOWED; /* of the admission, for the audit */
+}
+
+static void on_settled(void *ctx, bool durable)
+{
+    struct request *request = ctx;
+    struct judge *judge = request->judge;
+
+    if (!durable) {
+        /* The rows stay in the journal; the answer waits until they are written. */
+        record_wait(judge, &request->waiter, on_settled, request);
+        return;
+    }
+    struct message_release release = {.grant = request->grant};
+    if (request->vault != NULL && request->withheld) {
+        (void)channel_send(request->vault->channel, MESSAGE_RELEASE, &release);
+    }
+    tell_client(request);
+    list_remove(&request->vault_link);
+    request_move(request, REQUEST_ENDING);
+    finish(request);
+}
+
+/* What a later attempt under the same hold may change: only what nobody knew, and only by proof.  A
+ * status that is free proves nothing about the first attempt, unless it is the vendor's replay. */
+static bool repeat_settles(const struct request *request, const struct hold *hold,
+                           const struct settlement *settlement)
+{
+    return hold->row.state == HOLD_UNKNOWN &&
+           (settlement->state == HOLD_POSTED || settlement->state == HOLD_HELD ||
+            (settlement->state == HOLD_VOIDED && request->outcome.replayed));
+}
+
+static const struct message_facts *usable_answer(const struct request *request)
+{
+    const struct message_facts *facts = &request->answer_facts;
+    const struct config *config = request->decision.generation->config;
+
+    if (!request->has_answer_facts || facts->state != FACTS_OK ||
+        facts->rule != request->answer_rule || facts->generation != config->generation ||
+        facts->fact_count != config->reads[facts->rule].selector_count ||
+        !digest_equal(&facts->digest, &request->outcome.body_digest)) {
+        return NULL;
+    }
+    return facts;
+}
+
+static void settle_hold(struct request *request, struct hold *hold)
+{
+    struct judge *judge = request->judge;
+    struct cost reserved = request->decision.cost;
+    struct settlement settlement = {0};
+    struct cost_question question = {
+        .config = request->decision.generation->config,
+        .pack = request->decision.pack,
+        .match = &request->decision.match,
+        .method = request->admit.method,
+        .query = request->admit.query,
+        .facts = request->has_body_facts ? &request->body_facts : NULL,
+        .flat_price = MONEY_NONE,
+        .now_ms = judge->clock.now_ms,
+        .arena = request->arena,
+    };
+
+    cost_settle(&question, &reserved, &request->outcome, usable_answer(request), &settlement);
+    if (!hold_may_move(hold->row.state, settlement.state) || settlement.posted < 0 ||
+        settlement.held < 0) {
+        settlement = (struct settlement){.state = HOLD_UNKNOWN, .held = hold->row.held};
+    }
+    if (request->first ? hold->row.state != HOLD_OPEN
+                       : !repeat_settles(request, hold, &settlement)) {
+        return;
+    }
+    struct hold_change change = {.state = settlement.state,
+                                 .posted = settlement.posted,
+                                 .held = hold_is_over(settlement.state) ? 0 : settlement.held,
+                                 .object = str_slice(settlement.object, 0, LIMIT_LABEL_BYTES),
+                                 .estimated = settlement.estimated,
+                                 .at_ms = judge->clock.now_ms};
+    if (change.state == HOLD_VOIDED) {
+        change.posted = 0;
+    }
+    request->hold_state = change.state;
+    request->hold_object = arena_copy(request->arena, change.object);
+    request->posted = holds_change(judge, hold, &change);
+}
+
+static void settle(struct request *request)
+{
+    struct judge *judge = request->judge;
+    bool read = request->decision.class == CLASS_READ && !request->decision.costs;
+
+    loop_timer_stop(judge->loop, &request->timer);
+    struct hold *hold = holds_find(judge, request->hold);
+    if (hold != NULL && !hold_is_over(hold->row.state)) {
+        settle_hold(request, hold);
+    }
+    if (!read) {
+        audit_over(judge, request);
+    }
+    if (request->has_hold) {
+        request_move(request, REQUEST_RELEASE);
+        record_wait(judge, &request->waiter, on_settled, request);
+        return;
+    }
+    tell_client(request);
+    list_remove(&request->vault_link);
+    request_move(request, REQUEST_ENDING);
+    finish(request);
+}
+
+static void no_facts_came(void *ctx)
+{
+    struct request *request = ctx;
+
+    log_warn("answer-facts", "grant=%llu why=late", (unsigned long long)request->grant);
+    settle(request);
+}
+
+static bool waits_for_facts(const struct request *request)
+{
+    const struct message_outcome *outcome = &request->outcome;
+
+    return request->has_hold && request->answer_rule != 0 && outcome->outcome == OUTCOME_ANSWERED &&
+           outcome->complete && !digest_is_zero(&outcome->body_digest) &&
+           !request->has_answer_facts;
+}
+
+void grant_outcome(struct judge *judge, struct peer *vault, const struct message_outcome *outcome)
+{
+    struct request *request = request_of_grant(judge, outcome->grant);
+
+    if (request == NULL || request->vault != vault || request->has_outcome ||
+        request->state != REQUEST_GRANTED) {
+        if (vault != NULL) {
+            judge->fault_peer(judge, vault, "OUTCOME without a grant");
+        }
+        return;
+    }
+    request->outcome = *outcome;
+    request->outcome.detail = arena_copy(request->arena, outcome->detail);
+    request->outcome.vendor_request_id = arena_copy(request->arena, outcome->vendor_request_id);
+    request->has_outcome = true;
+    if (request->sent && outcome->outcome == OUTCOME_NOT_SENT) {
+        /* SENT was a promise to say so before the first byte, not that it left.  The vault's word
+         * that none did is still its word. */
+        request->sent = false;
+    }
+    if (waits_for_facts(request)) {
+        request_move(request, REQUEST_ANSWER);
+        loop_timer_set(judge->loop, &request->timer, ANSWER_FACTS_MS, no_facts_came, request);
+        return;
+    }
+    settle(request);
+}
+
+void grant_answer_facts(struct judge *judge, struct peer *reader, const struct message_facts *facts)
+{
+    struct request *request = request_of_grant(judge, facts->request);
+
+    /* A reader may say what it likes of bodies that pass through it, and of no others. */
+    if (request == NULL || request->vault == NULL || request->vault->index != reader->index ||
+        request->has_answer_facts || request->answer_rule == 0 ||
+        (request->state != REQUEST_GRANTED && request->state != REQUEST_ANSWER)) {
+        return;
+    }
+    request_keep_facts(request, facts, &request->answer_facts);
+    request->has_answer_facts = true;
+    if (request->state == REQUEST_ANSWER) {
+        settle(request);
+    }
+}
+
+void grant_done(struct judge *judge, struct peer *gate, const struct message_done *done)
+{
+    struct request *request = request_of_gate(gate, done->request);
+
+    if (request == NULL || request->grant != done->grant || request->has_done ||
+        request->state < REQUEST_GRANTED) {
+        judge->fault_peer(judge, gate, "DONE without a grant");
+        return;
+    }
+    request->done = *done;
+    request->has_done = true;
+    finish(request);
+}
+
+/* ---- deaths ---- */
+
+void grant_vault_gone(struct judge *judge, struct peer *vault)
+{
+    while (!list_empty(&vault->grants)) {
+        struct request *request = LIST_THING(vault->grants.next, struct request, vault_link);
+        list_remove(&request->vault_link);
+        if (request->has_outcome) {
+            request->vault = NULL;
+            continue;
+        }
+        struct message_outcome outcome = {
+            .grant = request->grant,
+            .outcome = request->has_hold && !request->sent ? OUTCOME_NOT_SENT : OUTCOME_UNKNOWN,
+            .error = UPSTREAM_RESET,
+            .detail = STR("the vault died")};
+        request->vault = NULL;
+        grant_outcome(judge, NULL, &outcome);
+    }
+}
+
+void grant_gate_gone(struct judge *judge, struct peer *gate)
+{
+    struct request *request;
+    size_t at = 0;
+
+    (void)judge;
+    while ((request = table_next(&gate->requests, &at)) != NULL) {
+        (void)table_remove(&gate->requests, &request->number);
+        at = 0; /* the table has changed */
+        request->gate = NULL;
+        if (request->state == REQUEST_BODY) {
+            request_free(request);
+        } else if (request->state >= REQUEST_GRANTED) {
+            request->done = (struct message_done){.client_gone = true,
+                                                  .total_us = clock_boot_us() - request->at_us};
+            request->has_done = true;
+            finish(request);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * holds: the holds in memory, their rows, and what happens to them without an answer.
+ */
+#ifndef JUDGE_HOLDS_H
+#define JUDGE_HOLDS_H
+
+#include "judge/state.h"
+
+void holds_init(struct judge *judge);
+
+struct hold *holds_find(const struct judge *judge, uint64_t number); /* or NULL */
+
+/* Sets the decision's amount aside on all its levels, and writes the rows.  The decision has just
+ * said that it fits (asserted). */
+struct hold *holds_open(struct judge *judge, const struct decision *decision, uint64_t grant);
+
+/* Moves it, writes its row, and forgets it when nothing refers to it any more: do not use `hold`
+ * afterwards when hold_is_over(change->state).  Returns what was posted more. */
+int64_t holds_change(struct judge *judge, struct hold *hold, const struct hold_change *change);
+
+/* After loading: what was OPEN when the server died. */
+void holds_load(struct judge *judge, const struct message_row_hold *row);
+void holds_loaded(struct judge *judge);
+
+/* Each second: UNKNOWN for 24 h is POSTED, as presumed. */
+void holds_tick(struct judge *judge);
+
+/* A record that referred to it is gone. */
+void holds_record_gone(void *judge, uint64_t number);
+
+#endif

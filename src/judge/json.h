@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * json: what the control API and a key's holder are shown.
+ */
+#ifndef JUDGE_JSON_H
+#define JUDGE_JSON_H
+
+#include "base/json_out.h"
+#include "judge/state.h"
+
+/* A key with its policy and what it has spent; `token` is shown once, at issue. */
+void json_key(struct json_out *out, const struct judge *judge, struct key *key, struct str token);
+void json_key_for_self(struct json_out *out, const struct judge *judge, struct key *key);
+/* What a revoke leaves: status, spent_usd, held_usd, open_objects. */
+void json_key_end(struct json_out *out, const struct judge *judge, struct key *key, bool with_id);
+
+void json_credential(struct json_out *out, const struct credential *credential);
+void json_tenant(struct json_out *out, const struct judge *judge, const struct tenant *tenant);
+void json_hold(struct json_out *out, const struct judge *judge, const struct hold *hold);
+void json_stop(struct json_out *out, const struct stop *stop);
+/* `secret` is the token itself, shown once when it is made; else empty. */
+void json_operator(struct json_out *out, const struct operator_token *token, struct str secret);
+void json_price(struct json_out *out, struct str vendor, const struct pack_rate *rate,
+                bool from_pack);
+void json_fx(struct json_out *out, const struct config *config);
+void json_decision(struct json_out *out, const struct judge *judge,
+                   const struct decision *decision);
+
+const char *operator_role_name(enum operator_role role);
+
+#endif
