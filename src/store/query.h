@@ -20,7 +20,8 @@
 struct query;
 
 struct query *query_open(const char *data_dir, struct err *err); /* NULL with the reason */
-void query_close(struct query *query);                           /* takes NULL too */
+/* Looks at paths: a confined process ends without it.  Takes NULL too. */
+void query_close(struct query *query);
 
 /* ---- the audit, newest first ---- */
 
