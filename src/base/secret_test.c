@@ -2,6 +2,7 @@
 #include "base/secret.h"
 
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -31,7 +32,7 @@ static void test_sizes(void)
 }
 
 /* What a child sees of a secret of its parent: 0 the same, 1 something else, 2 it may not look. */
-static int seen_by_child(const struct secret *secret, size_t offset)
+static int seen_by_child(const struct secret *secret, ptrdiff_t offset)
 {
     pid_t pid = fork();
 
@@ -53,8 +54,8 @@ static void test_guards(void)
 
     CHECK(secret_new(&secret, 4096, &err) == 0);
     memset(secret.data, 0xa5, 4096);
-    CHECK(seen_by_child(&secret, 4096) == 2);       /* behind it */
-    CHECK(seen_by_child(&secret, (size_t)-1) == 2); /* before it */
+    CHECK(seen_by_child(&secret, 4096) == 2); /* behind it */
+    CHECK(seen_by_child(&secret, -1) == 2);   /* before it */
     secret_clear(&secret);
 }
 
