@@ -8,6 +8,7 @@
 
 #include <sodium.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "ledger/chain.h"
 #include "vault/exchange.h"
 
 static const int syscalls[] = {
@@ -438,7 +440,6 @@ static void on_sign_head(void *ctx, struct channel *from, const void *message, i
     const struct message_sign_head *head = message;
     const struct vault_key *key = key_of(vault);
     unsigned char signature[crypto_sign_BYTES];
-    struct buf text;
 
     (void)from;
     (void)fd;
@@ -446,13 +447,9 @@ static void on_sign_head(void *ctx, struct channel *from, const void *message, i
         log_error("sign-head", "the signing key is not here");
         return;
     }
-    buf_init(&text, 512);
-    (void)buf_addf(&text, "keybrake audit head\n%llu\n", (unsigned long long)head->sequence);
-    (void)hex_encode(&text, str_of(head->head.bytes, DIGEST_SIZE));
-    (void)buf_addf(&text, "\n%lld\n", (long long)head->at_ms);
-    (void)crypto_sign_detached(signature, NULL, (const unsigned char *)buf_str(&text).data,
-                               buf_len(&text), key->sign_secret);
-    buf_clear(&text);
+    struct chain_signed_text text = chain_signed_text(head->sequence, &head->head, head->at_ms);
+    (void)crypto_sign_detached(signature, NULL, (const unsigned char *)text.text,
+                               strlen(text.text), key->sign_secret);
     struct message_signed answer = {
         .sequence = head->sequence,
         .signature = str_of(signature, sizeof(signature)),
