@@ -18,11 +18,13 @@ static const char universal_body[] =
     "\"statusCode\":${status},\"errors\":[{\"message\":\"${message}\",\"code\":\"${code}\"}],"
     "\"request_id\":\"${request_id}\"}";
 
-static const struct {
+struct status_words {
     uint32_t status;
     const char *words;
     const char *type; /* of the universal body */
-} statuses[] = {
+};
+static const struct status_words statuses[] = {
+    {200, "OK", "permission_error"},
     {400, "Bad Request", "invalid_request_error"},
     {401, "Unauthorized", "authentication_error"},
     {402, "Payment Required", "billing_error"},
@@ -53,14 +55,16 @@ struct rendering {
     struct arena *arena;
 };
 
-static size_t status_row(uint32_t status)
+static const struct status_words *words_of(uint32_t status)
 {
+    static const struct status_words other = {0, "Refused", "api_error"};
+
     for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
         if (statuses[i].status == status) {
-            return i;
+            return &statuses[i];
         }
     }
-    return 0;
+    return &other;
 }
 
 static uint32_t status_of(const struct pack *pack, const struct denial *denial)
@@ -76,7 +80,7 @@ static uint32_t status_of(const struct pack *pack, const struct denial *denial)
 /* By the code, else by the status ("401"), else "default", else what the status means to us. */
 static struct str type_of(const struct rendering *r)
 {
-    struct str rest = str_from(statuses[status_row(r->status)].type);
+    struct str rest = str_from(words_of(r->status)->type);
     char digits[4] = {(char)('0' + r->status / 100 % 10), (char)('0' + r->status / 10 % 10),
                       (char)('0' + r->status % 10), '\0'};
     struct str by_status = STR_NONE;
@@ -220,7 +224,7 @@ static struct str reason_of(const struct rendering *r)
     struct buf out;
 
     buf_init(&out, VALUE_BYTES_MAX);
-    (void)buf_add_str(&out, str_from(statuses[status_row(r->status)].words));
+    (void)buf_add_str(&out, str_from(words_of(r->status)->words));
     (void)buf_add_str(&out, STR(" (keybrake: "));
     add_header_safe(&out, r->denial->code);
     (void)buf_add_char(&out, ')');
