@@ -24,11 +24,13 @@ enum part {
     ENV,
     PARTS,
 };
+#define WHOLE_CREDENTIAL                                                                           \
+    "\"credential\":{\"fields\":{\"key\":{\"secret\":true,\"required\":true},"                     \
+    "\"id\":{\"secret\":false}},\"accept\":[\"bearer\"],\"inject\":\"bearer\"}"
 static const char *const whole[PARTS] = {
     [START] = "\"pack\":1,\"vendor\":\"acme\",\"revision\":\"1\"",
     [UPSTREAMS] = "\"upstreams\":{\"api\":{\"base\":\"https://a.test\",\"default\":true}}",
-    [CREDENTIAL] = "\"credential\":{\"fields\":{\"key\":{\"secret\":true,\"required\":true},"
-                   "\"id\":{\"secret\":false}},\"accept\":[\"bearer\"],\"inject\":\"bearer\"}",
+    [CREDENTIAL] = WHOLE_CREDENTIAL,
     [REQUEST] = "\"request\":{}",
     [ANSWER] = "\"answer\":{}",
     [CURRENCIES] = "\"currencies\":{}",
