@@ -207,25 +207,31 @@ static void grow(struct node *node, const struct pattern *patterns, size_t count
 
 /* ---- folding ---- */
 
-/* Lower case, without a final slash and a known ending, so that "/Accounts.JSON" is "/accounts". */
+static struct str without_slash(struct str path)
+{
+    return path.len > 1 && str_ends(path, STR("/")) ? str_slice(path, 0, path.len - 1) : path;
+}
+
+/* Lower case, without a final slash; `folded` has room for it. */
 static struct str fold_path(struct str path, char *folded)
 {
-    static const char *const endings[] = {".json", ".xml", ".csv"};
-    struct str result;
-
     for (size_t i = 0; i < path.len; i++) {
         folded[i] = ascii_lower(path.data[i]);
     }
-    result = str_of(folded, path.len);
-    if (result.len > 1 && str_ends(result, STR("/"))) {
-        result.len--;
-    }
+    return without_slash(str_of(folded, path.len));
+}
+
+/* A folded path without a known ending: "/accounts.json" is "/accounts". */
+static struct str without_ending(struct str folded)
+{
+    static const char *const endings[] = {".json", ".xml", ".csv"};
+
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
-        if (str_ends(result, str_from(endings[i]))) {
-            return str_slice(result, 0, result.len - strlen(endings[i]));
+        if (str_ends(folded, str_from(endings[i]))) {
+            return without_slash(str_slice(folded, 0, folded.len - strlen(endings[i])));
         }
     }
-    return result;
+    return folded;
 }
 
 static bool is_guarded(const struct pack *pack, const struct pack_match *match)
@@ -264,7 +270,7 @@ static bool build_guarded(const struct pack *pack, struct pattern *patterns, str
         if (!is_guarded(pack, &pack->matches[i])) {
             continue;
         }
-        path = fold_path(path, arena_zeroed(arena, path.len + 1, 1));
+        path = without_ending(fold_path(path, arena_zeroed(arena, path.len + 1, 1)));
         if (!parse_pattern(path, &patterns[count])) {
             return false;
         }
@@ -477,6 +483,10 @@ const struct pack_operation *match_guarded(const struct pack *pack, struct str p
     if (path.len > sizeof(folded)) {
         return NULL;
     }
-    const struct pack_match *found = find(&pack->index->guarded, STR_NONE, fold_path(path, folded));
+    struct str lower = fold_path(path, folded);
+    const struct pack_match *found = find(&pack->index->guarded, STR_NONE, lower);
+    if (found == NULL) {
+        found = find(&pack->index->guarded, STR_NONE, without_ending(lower));
+    }
     return found == NULL ? NULL : &pack->operations[found->operation];
 }

@@ -175,6 +175,8 @@ static const struct {
     {"/v1/things/7/KEYS.XML", "keys"},
     {"/V1/THINGS/7/keys.csv", "keys"},
     {"/v1/admin/x", "all"},
+    {"/v1/admin/.csv", "all"},
+    {"/v1/things/7/keys/.json", "keys"},
     {"/V1/Admin/x/y", "all"},
     {"/v1/things/7", NULL},
     {"/v1/things/7/keys/8", NULL},
