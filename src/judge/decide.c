@@ -253,7 +253,8 @@ static bool route(const struct message_admit *admit, struct decision *decision)
         (void)refuse(decision, VERDICT_BAD_REQUEST, "the target is ambiguous: %s", why);
         return false;
     }
-    (void)match_find(pack, PACK_NONE, admit->method, decision->path, &decision->match);
+    uint32_t upstream = pack_take_host(pack, &decision->path);
+    (void)match_find(pack, upstream, admit->method, decision->path, &decision->match);
     const struct pack_operation *operation = decision->match.operation;
     bool read = str_equal(admit->method, STR("GET")) || str_equal(admit->method, STR("HEAD"));
     decision->class = operation != NULL ? operation->class : read ? CLASS_READ : CLASS_WRITE;
