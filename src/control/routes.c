@@ -62,6 +62,9 @@ static const struct route routes[] = {
 
 static bool path_fits(struct str pattern, struct str path, struct str *ret_id)
 {
+    if (str_ends(path, STR("/")) && path.len > 1) {
+        return false;
+    }
     while (pattern.len > 0 || path.len > 0) {
         if (pattern.len == 0 || path.len == 0) {
             return false;

@@ -200,6 +200,10 @@ static void on_accept(void *ctx, uint32_t events)
 
     (void)events;
     for (unsigned i = 0; i < ACCEPTS_A_TURN; i++) {
+        /* Who is idle goes for somebody that is there, and only the first surely is. */
+        if (i > 0 && server->connection_count >= LIMIT_API_CONNECTIONS) {
+            return;
+        }
         if (!make_room(server)) {
             loop_unwatch(server->loop, &listener->watch); /* server_forget() goes on */
             return;

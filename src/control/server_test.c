@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/server.h"
+
+#include <sys/un.h>
+
+#include "base/limits.h"
+#include "control/json_alloc.h"
+#include "control/testing.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Bytes in, status out; `closed` says whether the server ends the connection. */
+static void test_framing(void)
+{
+    static const struct {
+        const char *request;
+        size_t answers;
+        unsigned status;
+        bool closed;
+        const char *says;
+    } cases[] = {
+        {"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 1, 200, false, "{\"status\":\"ok\"}"},
+        {"\r\nGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 9, 400, true, "bad_request"},
+        {"GET /healthz HTTP/1.0\r\n\r\n", 9, 200, true, "Connection: close"},
+        {"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 9, 200, true,
+         "Connection: close"},
+        {"HEAD /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 9, 200, true,
+         "Content-Length: 15\r\nConnection: close\r\n\r\n"},
+        {"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+         "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n",
+         3, 200, false, "404 Not Found"},
+        {"PUT /v1/tenants/t HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+         "a\r\n{\"daily_us\r\n9\r\nd_cap\":1}\r\n0\r\n\r\n",
+         1, 200, false, "200 OK"},
+        {"PUT /v1/tenants/t HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n"
+         "Expect: 100-continue\r\n\r\n{}",
+         1, 400, false, "daily_usd_cap"},
+        {"GET /healthz HTTP/1.1\r\n\r\n", 9, 400, true, "bad_request"},
+        {"GET /healthz HTTP/2.0\r\nHost: a\r\n\r\n", 9, 505, true, "505"},
+        {"nonsense\r\n\r\n", 9, 400, true, "bad_request"},
+        {"GET /healthz HTTP/1.1\r\nHost: a\r\nA : b\r\n\r\n", 9, 400, true, "bad_request"},
+        {"PUT /v1/tenants/t HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
+         "Transfer-Encoding: chunked\r\n\r\n",
+         9, 400, true, "bad_request"},
+        {"PUT /v1/tenants/t HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 9,
+         400, true, "framing"},
+        {"PUT /v1/tenants/t HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\n", 9, 413, true,
+         "too_large"},
+        {"PUT /v1/tenants/t HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n", 9,
+         400, true, "bad_request"},
+    };
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct testing t;
+        testing_ask(&t, NULL, LISTEN_UNIX, str_from(cases[i].request), cases[i].answers, NULL, 0);
+        CHECK_CASE(str_has(buf_str(&t.got), str_from(cases[i].says)), cases[i].request);
+        unsigned status = testing_status(&t);
+        CHECK_CASE(status == cases[i].status, cases[i].request);
+        CHECK_CASE(t.closed == cases[i].closed, cases[i].request);
+        testing_end(&t);
+    }
+}
+
+static void test_continue(void)
+{
+    struct testing t;
+
+    testing_ask(&t, NULL, LISTEN_UNIX,
+                STR("PUT /v1/tenants/t HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n"
+                    "Expect: 100-continue\r\nConnection: close\r\n\r\n"),
+                0, NULL, 0);
+    CHECK(testing_says(&t, "HTTP/1.1 100 Continue\r\n\r\n"));
+    testing_end(&t);
+}
+
+/* A body of the largest size passes, in pieces; one byte more does not. */
+static void test_body_limit(void)
+{
+    for (size_t extra = 0; extra < 2; extra++) {
+        struct testing t;
+        struct buf request;
+        size_t size = LIMIT_API_BODY_BYTES + extra;
+        buf_init(&request, TESTING_MAX);
+        (void)buf_addf(&request,
+                       "PUT /v1/tenants/t HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                       "%zx\r\n",
+                       size);
+        memset(buf_room(&request, size), ' ', size);
+        buf_added(&request, size);
+        (void)buf_add_str(&request, STR("\r\n0\r\n\r\n"));
+        testing_ask(&t, NULL, LISTEN_UNIX, buf_str(&request), 1, NULL, 0);
+        CHECK(testing_status(&t) == (extra == 0 ? 400 : 413));
+        testing_end(&t);
+        buf_clear(&request);
+    }
+}
+
+/* Every way to cut a request in two gives the same answer. */
+static void test_every_cut(void)
+{
+    static const char text[] = "PUT /v1/tenants/t HTTP/1.1\r\nHost: a\r\nContent-Length: 19\r\n\r\n"
+                               "{\"daily_usd_cap\":1}GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    for (size_t cut = 1; cut < sizeof(text) - 1; cut++) {
+        struct testing t;
+        testing_ask_in_two(&t, str_of(text, cut), str_of(text + cut, sizeof(text) - 1 - cut), 2);
+        CHECK(testing_count_answers(buf_str(&t.got)) == 2 && testing_status(&t) == 200);
+        testing_end(&t);
+    }
+}
+
+static void on_nothing(void *ctx, struct exchange *exchange)
+{
+    (void)ctx;
+    (void)exchange;
+}
+
+static void open_many(struct server *server, int *clients, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int pair[2];
+        CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+        server_connection(server, pair[0], LISTEN_UNIX);
+        clients[i] = pair[1];
+    }
+}
+
+static void on_stop(void *ctx)
+{
+    loop_stop(ctx, 0);
+}
+
+static void on_drained(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+static void test_drain(void)
+{
+    struct err err;
+    struct loop *loop = loop_new(&err);
+    struct server *server = server_new(loop, on_nothing, NULL);
+    struct loop_timer timer = {0};
+    int clients[8];
+    bool drained = false;
+
+    open_many(server, clients, COUNT(clients));
+    CHECK(server_connections(server) == COUNT(clients));
+    CHECK(send(clients[0], "GET / HT", 8, MSG_NOSIGNAL) == 8); /* a request has begun */
+    loop_timer_set(loop, &timer, 30, on_stop, loop);
+    (void)loop_run(loop);
+    server_drain(server, on_drained, &drained);
+    CHECK(server_connections(server) == 1 && !drained);
+    (void)close(clients[0]);
+    server_free(server);
+    loop_timer_stop(loop, &timer);
+    for (size_t i = 1; i < COUNT(clients); i++) {
+        (void)close(clients[i]);
+    }
+    loop_free(loop);
+}
+
+/* A listener with the most connections open: the longest idle one makes room. */
+static void test_connection_limit(void)
+{
+    struct err err;
+    struct loop *loop = loop_new(&err);
+    struct server *server = server_new(loop, on_nothing, NULL);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct loop_timer timer = {0};
+    int clients[LIMIT_API_CONNECTIONS];
+    char *directory = testing_directory();
+    char byte;
+
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/s", directory);
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+          listen(listener, 16) == 0);
+    server_listen(server, listener, LISTEN_UNIX);
+    open_many(server, clients, COUNT(clients));
+    int late = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(connect(late, (struct sockaddr *)&address, sizeof(address)) == 0);
+    loop_timer_set(loop, &timer, 50, on_stop, loop);
+    (void)loop_run(loop);
+    CHECK(server_connections(server) == LIMIT_API_CONNECTIONS);
+    CHECK(recv(clients[0], &byte, 1, MSG_DONTWAIT) == 0);  /* made room */
+    CHECK(recv(clients[1], &byte, 1, MSG_DONTWAIT) == -1); /* did not */
+    for (size_t i = 0; i < COUNT(clients); i++) {
+        (void)close(clients[i]);
+    }
+    (void)close(late);
+    server_free(server);
+    loop_timer_stop(loop, &timer);
+    loop_free(loop);
+    testing_remove(directory);
+}
+
+int main(void)
+{
+    digest_setup();
+    json_alloc_setup();
+    test_framing();
+    test_continue();
+    test_body_limit();
+    test_every_cut();
+    test_drain();
+    test_connection_limit();
+    return test_done();
+}
