@@ -16,7 +16,8 @@
 enum {
     FRAME_HEAD = 8,
     READ_BYTES = 64 * 1024,
-    FDS_WAITING = 16, /* received, their frames not handled yet */
+    KEPT_BYTES = 256 * 1024, /* of an empty buffer */
+    FDS_WAITING = 16,        /* received, their frames not handled yet */
 };
 
 struct channel {
@@ -140,25 +141,40 @@ static void want_events(struct channel *channel)
     loop_watch_events(channel->loop, &channel->watch, events);
 }
 
+/* One judged body makes a buffer large, and it would stay so for good. */
+static void give_back(struct buf *buf)
+{
+    if (buf_len(buf) == 0 && buf->size > KEPT_BYTES) {
+        buf_clear(buf);
+    }
+}
+
+static bool is_passing(int error)
+{
+    return error == EAGAIN || error == ENOBUFS || error == ENOMEM;
+}
+
+static void flush_hook(void *ctx);
+
 bool channel_flush(struct channel *channel)
 {
     while (buf_len(&channel->out) > 0) {
         struct str rest = buf_str(&channel->out);
         ssize_t sent = send(channel->fd, rest.data, rest.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent < 0 && errno == EINTR) {
-            continue;
-        }
-        if (sent < 0 && errno != EAGAIN) {
+        if (sent >= 0) {
+            buf_consume(&channel->out, (size_t)sent);
+        } else if (is_passing(errno)) {
+            break;
+        } else if (errno != EINTR) {
             /* The reader is gone.  What it had sent is still to be read; then `closed` tells. */
             buf_clear(&channel->out);
-            break;
         }
-        if (sent < 0) {
-            break;
-        }
-        buf_consume(&channel->out, (size_t)sent);
     }
+    give_back(&channel->out);
     want_events(channel);
+    if (channel->was_full) { /* nothing may be left that would say so */
+        loop_at_turn_end(channel->loop, &channel->flush, flush_hook, channel);
+    }
     return buf_len(&channel->out) == 0;
 }
 
@@ -187,6 +203,7 @@ static void flush_hook(void *ctx)
     struct channel *channel = ctx;
 
     (void)channel_flush(channel);
+    loop_hook_stop(&channel->flush); /* not again in this turn */
     (void)tell_drained(channel);
 }
 
@@ -362,6 +379,9 @@ static void deliver(struct channel *channel)
         channel->handling = false;
         loop_timer_set(channel->loop, &channel->again, 0, deliver_hook, channel);
         return;
+    }
+    if (!channel->freed) {
+        give_back(&channel->in);
     }
     if (!channel->freed && channel->ended && !channel->faulted) {
         channel->events.closed(channel->ctx, channel);

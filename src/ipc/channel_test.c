@@ -281,6 +281,27 @@ static void test_full_queue(void)
     close_pair(&pair);
 }
 
+/* Who empties a full queue by hand is told like anybody else. */
+static void test_flush_by_hand(void)
+{
+    struct pair pair;
+    static char bytes[64 * 1024], sink[256 * 1024];
+    struct message_data data = {.grant = 1, .bytes = str_of(bytes, sizeof(bytes))};
+
+    open_pair(&pair, false);
+    while (channel_send(pair.a.channel, MESSAGE_DATA, &data)) {
+    }
+    run_ms(&pair, 1);
+    CHECK(pair.a.drained == 0 && channel_is_full(pair.a.channel));
+    for (int i = 0; i < 10000 && !channel_flush(pair.a.channel); i++) {
+        CHECK(recv(pair.bare, sink, sizeof(sink), MSG_DONTWAIT) > 0);
+    }
+    CHECK(channel_queued(pair.a.channel) == 0 && pair.a.drained == 0);
+    run_ms(&pair, 1);
+    CHECK(pair.a.drained == 1);
+    close_pair(&pair);
+}
+
 static void test_free_in_drained(void)
 {
     struct pair pair;
@@ -517,6 +538,7 @@ int main(void)
     test_much();
     test_largest();
     test_full_queue();
+    test_flush_by_hand();
     test_free_in_drained();
     test_pieces();
     test_going();
