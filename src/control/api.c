@@ -320,6 +320,9 @@ static bool find_route(struct job *job)
     switch (route_find(head->method, path, &job->route, &raw_id, &allow)) {
     case ROUTE_FOUND:
         found = take_decoded(job->arena, raw_id, false, &job->id) && job->id.len <= PATH_MAX_BYTES;
+        if ((job->route->flags & ROUTE_SELF) != 0) {
+            job->id = STR("self");
+        }
         if (!found) {
             job_refuse(job, 400, "bad_request", "the path is not well encoded");
         }

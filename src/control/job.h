@@ -70,6 +70,7 @@ enum route_flags {
     ROUTE_OPEN = 4,      /* needs no bearer */
     ROUTE_VAULT_KEY = 8, /* a vault key may, about itself */
     ROUTE_PAGED = 16,    /* takes limit and cursor */
+    ROUTE_SELF = 32,     /* the key whose token asks */
 };
 
 /* Fills what the CALL needs beyond verb, id, page and who asks.  -1: answered with 400. */

@@ -23,7 +23,7 @@ static const struct route routes[] = {
     {"POST", "/v1/keys/{id}/pause", CALL_KEY_PAUSE, 0, NULL, keys_reply_one, NULL, NULL},
     {"POST", "/v1/keys/{id}/resume", CALL_KEY_RESUME, 0, NULL, keys_reply_one, NULL, NULL},
     {"GET", "/v1/keys/{id}/env", CALL_KEY_GET, 0, NULL, NULL, keys_run_env, env_queries},
-    {"GET", "/v1/self", CALL_KEY_GET, ROUTE_VAULT_KEY, NULL, NULL, NULL, NULL},
+    {"GET", "/v1/self", CALL_KEY_GET, ROUTE_VAULT_KEY | ROUTE_SELF, NULL, NULL, NULL, NULL},
 
     {"GET", "/v1/credentials", CALL_CREDENTIAL_LIST, ROUTE_PAGED, NULL, NULL, NULL, NULL},
     {"GET", "/v1/credentials/{id}", CALL_CREDENTIAL_GET, 0, NULL, NULL, NULL, NULL},
