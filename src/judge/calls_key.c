@@ -49,7 +49,8 @@ static struct key *find_key(struct call *call)
     struct key *key = keys_by_id(call->judge, id);
 
     if (caller->self != NULL) {
-        key = str_equal(id, STR("self")) || key == caller->self ? caller->self : NULL;
+        bool self = id.len == 0 || str_equal(id, STR("self")) || key == caller->self;
+        key = self ? caller->self : NULL;
     } else if (key != NULL && caller->role == OPERATOR_ISSUER &&
                !str_equal(str_from(key->created_by), caller->name)) {
         key = NULL;

@@ -93,25 +93,30 @@ static bool accepts(const struct pack *pack, const struct message_presented *pre
 static bool find_token(const struct message_admit *admit, struct decision *decision,
                        const struct message_presented **ret)
 {
+    const struct message_presented *other = NULL;
     bool any = false;
     bool stranger = false;
 
     *ret = NULL;
     for (size_t i = 0; i < admit->presented_count; i++) {
         const struct message_presented *it = &admit->presented[i];
-        if (it->value.len == 0 || (decision->pack != NULL && !accepts(decision->pack, it))) {
+        bool accepted = decision->pack == NULL || accepts(decision->pack, it);
+        bool ours = token_check(it->value);
+        if (it->value.len == 0 || (!accepted && !ours)) {
             continue;
         }
         any = true;
-        if (!token_check(it->value)) {
+        if (!ours) {
             stranger = stranger || (it->form != FORM_BASIC_USER && it->form != FORM_BASIC_PASS);
+        } else if (!accepted) { /* not where it counts, but it may contradict the one that does */
+            other = it;
         } else if (*ret == NULL) {
             *ret = it;
         } else if (!str_equal((*ret)->value, it->value)) {
             stranger = true;
         }
     }
-    if (*ret != NULL && stranger) {
+    if (*ret != NULL && (stranger || (other != NULL && !str_equal(other->value, (*ret)->value)))) {
         (void)refuse(decision, VERDICT_BAD_REQUEST,
                      "the request carries two different credentials; send the vault key alone");
         return false;
@@ -425,6 +430,34 @@ static bool rates_allow(struct judge *judge, struct decision *decision)
 
 /* ---- the body and the idempotency key ---- */
 
+/* What a reader reads as a form, the vendor must not read as JSON: the type must be the one that
+ * the rule expects.  It then goes out as judged. */
+static bool body_type_fits(const struct message_admit *admit, struct decision *decision)
+{
+    static const char *const types[ENCODING_COUNT] = {
+        [ENCODING_FORM] = "application/x-www-form-urlencoded",
+        [ENCODING_JSON] = "application/json",
+        [ENCODING_MULTIPART] = "multipart/form-data",
+    };
+    const struct config *config = decision->generation->config;
+    const char *wanted = types[config->reads[decision->read_rule].encoding];
+    size_t count = 0;
+    struct str value = admit_header(admit, STR("content-type"), &count);
+    struct str type = str_trim(str_take_until(&value, ';'));
+
+    if (count == 0 && admit->body == BODY_NONE) {
+        return true;
+    }
+    if (count > 1 || (count == 0 && wanted != NULL) ||
+        (wanted != NULL && !str_equal_nocase(type, str_from(wanted)))) {
+        (void)refuse(decision, VERDICT_BAD_REQUEST,
+                     "the body of this request must be of one Content-Type, %s",
+                     wanted == NULL ? "whichever" : wanted);
+        return false;
+    }
+    return true;
+}
+
 static bool find_client_key(const struct message_admit *admit, struct decision *decision)
 {
     const struct pack_idempotency *idempotency = &decision->pack->idempotency;
@@ -455,6 +488,9 @@ static bool choose_body_rule(const struct message_admit *admit, struct decision 
     }
     if (decision->read_rule == 0) {
         decision->read_rule = PACK_NONE;
+    }
+    if (decision->read_rule != PACK_NONE && !body_type_fits(admit, decision)) {
+        return false;
     }
     if (decision->read_rule != PACK_NONE && admit->body == BODY_LENGTH &&
         admit->content_length > LIMIT_JUDGED_BODY_BYTES) {

@@ -86,13 +86,15 @@ static void judged_headers(struct request *request, struct message_grant *grant)
     const struct message_admit *admit = &request->admit;
     struct message_header *headers =
         arena_zeroed(request->arena, admit->header_count + 1, sizeof(headers[0]));
+    bool typed = request->has_body_facts; /* the body was read as what its type says */
     size_t count = 0;
     bool honoured = vendor_honours_key(request);
 
     for (size_t i = 0; i < admit->header_count; i++) {
         const struct pack_header *judged = pack_find_header(pack, admit->headers[i].name);
-        if (judged != NULL && judged->rule != HEADER_IDEMPOTENCY &&
-            !str_equal(judged->name, pack->idempotency.header)) {
+        if ((judged != NULL && judged->rule != HEADER_IDEMPOTENCY &&
+             !str_equal(judged->name, pack->idempotency.header)) ||
+            (judged == NULL && typed && str_equal(admit->headers[i].name, STR("content-type")))) {
             headers[count++] = admit->headers[i];
         }
     }

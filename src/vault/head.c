@@ -305,11 +305,22 @@ static int add_judged(struct fields *fields, const struct head_parts *parts, str
     return 0;
 }
 
+static bool is_granted(const struct message_grant *grant, struct str name)
+{
+    for (size_t i = 0; i < grant->header_count; i++) {
+        if (same_folded(grant->headers[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int add_free(struct fields *fields, const struct head_parts *parts, struct err *err)
 {
     for (size_t i = 0; i < parts->free_count; i++) {
         const struct message_header *field = &parts->free[i];
         if (!head_drops(parts->config, parts->pack, field->name, parts->grant->range_allowed) &&
+            !is_granted(parts->grant, field->name) &&
             add_field(fields, field->name, field->value, err) < 0) {
             return -1;
         }
