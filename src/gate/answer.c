@@ -35,7 +35,15 @@ static bool has_header(const struct message_header *headers, size_t count, struc
     return false;
 }
 
-/* `headers` and what every answer of ours has, in gate->headers.  0 when one may not be sent. */
+/* Framing is ours alone to write. */
+static bool is_framing(struct str name)
+{
+    return str_equal(name, STR("content-length")) || str_equal(name, STR("transfer-encoding")) ||
+           str_equal(name, STR("connection"));
+}
+
+/* `headers` and what every answer of ours has, in gate->headers.  False when one may not be sent.
+ */
 static bool gather_headers(struct exchange *exchange, const struct message_header *headers,
                            size_t count, size_t *ret_count)
 {
@@ -46,7 +54,8 @@ static bool gather_headers(struct exchange *exchange, const struct message_heade
         return false;
     }
     for (size_t i = 0; i < count; i++) {
-        if (!http_is_token(headers[i].name) || !http_is_field_value(headers[i].value)) {
+        if (!http_is_token(headers[i].name) || !http_is_field_value(headers[i].value) ||
+            is_framing(headers[i].name)) {
             return false;
         }
         gate->headers[i] = headers[i];

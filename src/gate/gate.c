@@ -6,6 +6,7 @@
  */
 #include "gate/gate.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -19,6 +20,7 @@ enum {
     FILES_MAX = 1 << 17,
     FILES_OF_OURS = 64, /* channels, listeners, epoll, the log, and some air */
     STATS_MS = 1000,
+    SHRUNK_MANY = 256,
     PLAIN_BYTES = LIMIT_HEAD_BYTES,
 };
 
@@ -143,7 +145,8 @@ void gate_channel(struct gate *gate, enum process_role role, uint32_t index, int
 
 void gate_check_drained(struct gate *gate)
 {
-    if (gate->draining && gate->client_count == 0 && gate->child != NULL) {
+    if (gate->draining && !gate->drained && gate->client_count == 0 && gate->child != NULL) {
+        gate->drained = true;
         child_drained(gate->child);
     }
 }
@@ -232,6 +235,10 @@ static void send_stats(void *ctx)
             .refused_heads = gate->refused_heads,
         };
         (void)channel_send(gate->judge->channel, MESSAGE_GATE_STATS, &stats);
+    }
+    if (gate->shrunk >= SHRUNK_MANY) {
+        gate->shrunk = 0;
+        (void)malloc_trim(0); /* free pages lie between those in use */
     }
     loop_timer_set(gate->loop, &gate->stats, STATS_MS, send_stats, gate);
 }

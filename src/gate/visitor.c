@@ -245,22 +245,16 @@ static bool receive_tls(struct visitor *client, struct str bytes)
     return true;
 }
 
-/* One read.  False when the connection is over. */
+/* One read.  False when the connection is over.  By way of one place for all, so that a
+ * connection's own buffer is as large as its request and no larger. */
 static bool receive(struct visitor *client)
 {
-    static unsigned char cipher[VISITOR_READ_BYTES];
-    unsigned char *room = cipher;
+    static unsigned char bytes[VISITOR_READ_BYTES];
 
-    if (client->tls == NULL) {
-        room = buf_room(&client->in, VISITOR_READ_BYTES);
-    } else if (buf_len(&client->in) + VISITOR_READ_BYTES + TLS_RECORD_MAX > VISITOR_IN_MAX) {
-        room = NULL;
-    }
-    if (room == NULL) {
-        client->in.overflow = false;
+    if (buf_len(&client->in) + VISITOR_READ_BYTES + TLS_RECORD_MAX > VISITOR_IN_MAX) {
         return true; /* full: what is here is used first */
     }
-    ssize_t got = recv(client->watch.fd, room, VISITOR_READ_BYTES, MSG_DONTWAIT);
+    ssize_t got = recv(client->watch.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
     if (got < 0) {
         if (errno == EAGAIN || errno == EINTR) {
             return true;
@@ -274,10 +268,9 @@ static bool receive(struct visitor *client)
         return true;
     }
     if (client->tls != NULL) {
-        return receive_tls(client, str_of(cipher, (size_t)got));
+        return receive_tls(client, str_of(bytes, (size_t)got));
     }
-    buf_added(&client->in, (size_t)got);
-    return true;
+    return buf_add(&client->in, bytes, (size_t)got);
 }
 
 static void on_ready(void *ctx, uint32_t events)
@@ -700,6 +693,7 @@ static void time_is_up(struct visitor *client)
             buf_clear(&client->in);
             buf_clear(&client->out);
             client->shrunk = true;
+            client->gate->shrunk++;
             return;
         }
         client->peer_ended = true; /* as if it had closed: with a close_notify of ours */

@@ -77,7 +77,8 @@ struct gate {
     size_t open_admissions;
     uint64_t buffered_bytes; /* windows and judged bodies */
     uint64_t refused_heads;
-    bool started, draining, accepting;
+    size_t shrunk; /* idle connections that gave up their buffers of late */
+    bool started, draining, drained, accepting;
     /* Scratch, used within one call only. */
     struct arena *arena;
     struct http_head head;

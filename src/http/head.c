@@ -452,7 +452,9 @@ static enum http_result read_name(struct reading *in, struct str *ret_name)
 
     while (in->at < in->end && is_class(*in->at, TOKEN)) {
         seen |= classes[(unsigned char)*in->at];
-        *in->at = ascii_lower(*in->at);
+        if (*in->at >= 'A' && *in->at <= 'Z') {
+            *in->at = (char)(*in->at | 0x20);
+        }
         in->at++;
     }
     size_t len = (size_t)(in->at - from);
@@ -856,24 +858,28 @@ static bool is_nominated(const struct http_head *head, struct str name)
     return false;
 }
 
+/* By length, since nearly all names are of none of these. */
+static bool is_of_the_connection(struct str name)
+{
+    switch (name.len) {
+    case 2:
+        return str_equal(name, STR("te"));
+    case 7:
+        return str_equal(name, STR("upgrade")) || str_equal(name, STR("trailer"));
+    case 10:
+        return str_equal(name, STR("connection")) || str_equal(name, STR("keep-alive"));
+    case 14:
+        return str_equal(name, STR("content-length")) || str_equal(name, STR("http2-settings"));
+    case 16:
+        return str_equal(name, STR("proxy-connection"));
+    case 17:
+        return str_equal(name, STR("transfer-encoding"));
+    default:
+        return false;
+    }
+}
+
 bool http_is_hop_by_hop(const struct http_head *head, struct str name)
 {
-    static const struct str names[] = {
-        {"te", 2},
-        {"upgrade", 7},
-        {"trailer", 7},
-        {"connection", 10},
-        {"keep-alive", 10},
-        {"content-length", 14},
-        {"http2-settings", 14},
-        {"proxy-connection", 16},
-        {"transfer-encoding", 17},
-    };
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (str_equal(name, names[i])) {
-            return true;
-        }
-    }
-    return head->nominates && is_nominated(head, name);
+    return is_of_the_connection(name) || (head->nominates && is_nominated(head, name));
 }
