@@ -10,12 +10,16 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "store/schema.h"
 
 enum {
     VALUE_BYTES_MAX = 2 * 1024 * 1024, /* above the largest field of any row, and of any SQL */
     BUSY_MS = 250,
+    SMALL_TABLES = 6,               /* at the head of what db_check_tables() checks */
+    CHECKED_PAGES_MAX = 256 * 1024, /* 1 GiB: in a larger file only those */
+    PROGRESS_OPS = 4000,            /* of SQLite's machine, between two looks at the clock */
 };
 
 static int fail(sqlite3 *db, const char *what, struct err *err)
@@ -123,6 +127,71 @@ int db_sync_log(sqlite3 *db, struct err *err)
                : err_errno(err, "the database's log cannot be synchronised");
 }
 
+static int number_of(sqlite3 *db, const char *sql, int64_t *ret_number, struct err *err)
+{
+    sqlite3_stmt *statement = db_prepare(db, sql, err);
+    int rc = -1;
+
+    if (statement != NULL && db_step(db, statement, err) == 1) {
+        *ret_number = sqlite3_column_int64(statement, 0);
+        rc = 0;
+    }
+    (void)sqlite3_finalize(statement);
+    return rc;
+}
+
+static int give_up_when_late(void *ctx)
+{
+    const uint64_t *deadline_us = ctx;
+    return clock_boot_us() > *deadline_us;
+}
+
+static int check_table(sqlite3 *db, const char *pragma, struct err *err)
+{
+    sqlite3_stmt *statement = db_prepare(db, pragma, err);
+    int rc = -1;
+
+    if (statement == NULL) {
+        return -1;
+    }
+    int step = sqlite3_step(statement);
+    if (step == SQLITE_INTERRUPT) {
+        rc = 0;
+    } else if (step != SQLITE_ROW) {
+        fail(db, pragma, err);
+    } else {
+        const char *found = (const char *)sqlite3_column_text(statement, 0);
+        bool good = found != NULL && strcmp(found, "ok") == 0;
+        rc = good ? 0 : err_set(err, "the database is damaged: %s", found == NULL ? "" : found);
+    }
+    (void)sqlite3_finalize(statement);
+    return rc;
+}
+
+int db_check_tables(sqlite3 *db, uint64_t ms, struct err *err)
+{
+    static const char *const pragmas[] = {
+        "PRAGMA integrity_check(meta)",        "PRAGMA integrity_check(operators)",
+        "PRAGMA integrity_check(tenants)",     "PRAGMA integrity_check(prices)",
+        "PRAGMA integrity_check(stops)",       "PRAGMA integrity_check(credentials)",
+        "PRAGMA integrity_check(windows)",     "PRAGMA integrity_check(holds)",
+        "PRAGMA integrity_check(idempotency)", "PRAGMA integrity_check(keys)",
+    };
+    const size_t all = sizeof(pragmas) / sizeof(pragmas[0]);
+    uint64_t deadline_us = clock_boot_us() + ms * 1000;
+    int64_t pages = 0;
+    int rc = number_of(db, "PRAGMA page_count", &pages, err);
+    /* Within one tree SQLite does not look at the clock. */
+    size_t count = pages > CHECKED_PAGES_MAX ? SMALL_TABLES : all;
+
+    sqlite3_progress_handler(db, PROGRESS_OPS, give_up_when_late, &deadline_us);
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        rc = check_table(db, pragmas[i], err);
+    }
+    sqlite3_progress_handler(db, 0, NULL, NULL);
+    return rc;
+}
+
 char *db_path(const char *data_dir, struct err *err)
 {
     char *dir = realpath(data_dir, NULL);
@@ -138,19 +207,6 @@ char *db_path(const char *data_dir, struct err *err)
     buf_clear(&path);
     free(dir);
     return out;
-}
-
-static int number_of(sqlite3 *db, const char *sql, int64_t *ret_number, struct err *err)
-{
-    sqlite3_stmt *statement = db_prepare(db, sql, err);
-    int rc = -1;
-
-    if (statement != NULL && db_step(db, statement, err) == 1) {
-        *ret_number = sqlite3_column_int64(statement, 0);
-        rc = 0;
-    }
-    (void)sqlite3_finalize(statement);
-    return rc;
 }
 
 static int check_version(sqlite3 *db, struct err *err)

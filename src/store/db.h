@@ -7,6 +7,7 @@
 
 #include <sqlite3.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "store/store.h"
@@ -35,6 +36,12 @@ int db_step(sqlite3 *db, sqlite3_stmt *statement, struct err *err);
 /* The first time SQLite synchronises a log it opens the directory to do the same there.  Do that
  * while directories may be opened. */
 int db_sync_log(sqlite3 *db, struct err *err);
+
+/* Whether the tables that money and permission hang on hold together, page by page and index by
+ * index: a row that a rotten page hides is missed by nobody else.  Looks for about `ms` at
+ * most, and in files above 1 GiB at the small tables only, so that a large file does not keep the
+ * server down. */
+int db_check_tables(sqlite3 *db, uint64_t ms, struct err *err);
 
 /* What the connection's last error means for the writer: STORE_REFUSED when there was no room or
  * the row was not acceptable, STORE_BROKEN when the file or the disk cannot be trusted. */

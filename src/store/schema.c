@@ -176,7 +176,7 @@ const struct schema_row schema_rows[] = {
             " ended_at_ms = excluded.ended_at_ms, created_by = excluded.created_by,"
             " label = excluded.label, vendor = excluded.vendor, tenant = excluded.tenant,"
             " run_id = excluded.run_id, checksum = excluded.checksum",
-     .load = KEYS_WANTED "SELECT keys.* FROM wanted CROSS JOIN keys USING (key) ORDER BY key"},
+     .load = KEYS_WANTED "SELECT * FROM keys WHERE key IN (SELECT key FROM wanted) ORDER BY key"},
     /* Those of the last days; those with money held; the lives of all that is loaded. */
     {.type = MESSAGE_ROW_WINDOW,
      .table = "windows",
@@ -189,7 +189,7 @@ const struct schema_row schema_rows[] = {
                      " UNION ALL SELECT * FROM windows WHERE held != 0 AND day BETWEEN 0 AND ?1 - 1"
                      " UNION ALL SELECT windows.* FROM wanted CROSS JOIN keys USING (key)"
                      " CROSS JOIN windows ON day = -1 AND level = 0 AND owner = keys.id"
-                     " UNION ALL SELECT * FROM windows WHERE day = -1 AND level != 0"},
+                     " UNION ALL SELECT * FROM windows WHERE day = -1 AND level > 0"},
     {.type = MESSAGE_ROW_HOLD,
      .table = "holds",
      .checksum = true,

@@ -21,6 +21,7 @@ enum {
     ROWS_MAX = 16, /* of schema_rows */
     PAGE_BYTES = 4096,
     FRAME_BYTES = PAGE_BYTES + 24, /* of the log */
+    CHECK_MS = 2000,
     SEALED_BYTES_MAX = 256 * 1024,
     WINDOW_DAYS = 2, /* windows of so many days before the newest are loaded */
 };
@@ -182,8 +183,9 @@ struct store *store_open(const char *data_dir, uint32_t pages_max, struct err *e
         }
         /* No room, or a reader: what is in the log counts all the same. */
     }
-    if (db_sync_log(store->db, err) < 0 || limit_pages(store, pages_max, err) < 0 ||
-        prepare(store, err) < 0 || read_ends(store, &ends, err) < 0) {
+    if (db_check_tables(store->db, CHECK_MS, err) < 0 || db_sync_log(store->db, err) < 0 ||
+        limit_pages(store, pages_max, err) < 0 || prepare(store, err) < 0 ||
+        read_ends(store, &ends, err) < 0) {
         goto failed;
     }
     store->audit_sequence = store->audit_sequence_written = ends.audit_sequence;

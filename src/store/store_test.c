@@ -849,6 +849,75 @@ static void test_damaged_rows(void)
     }
 }
 
+static int load_bytes(struct store *store, struct buf *out)
+{
+    struct err err;
+    enum message_type type;
+    const void *row;
+    int rc;
+
+    buf_cut(out, 0);
+    while ((rc = store_load(store, &type, &row, &err)) == 1) {
+        (void)buf_add_char(out, (char)type);
+        (void)wire_encode(message_schema(type), row, out);
+    }
+    return rc;
+}
+
+/* A bit that flips anywhere in the file is either noticed or changes nothing that is loaded. */
+static void test_flipped_bits(void)
+{
+    char *dir = make_dir();
+    struct store *store = open_new(dir, 0);
+    struct buf good, now;
+    struct err err = {""};
+    int refused = 0, other = 0;
+
+    buf_init(&good, 1 << 24);
+    buf_init(&now, 1 << 24);
+    for (uint64_t i = 1; i <= 60; i++) {
+        struct message_row_window window = {.owner = str_of(&i, sizeof(i)), .day = 9, .posted = 5};
+        struct message_row_hold hold = {.hold = i, .key = i, .held = 5};
+        struct message_row_idempotency record = {.hold = i};
+        memcpy(record.scope.bytes, &i, sizeof(i));
+        put_key(store, i, KEY_ACTIVE, 0, 0);
+        put(store, MESSAGE_ROW_WINDOW, &window);
+        put(store, MESSAGE_ROW_HOLD, &hold);
+        put(store, MESSAGE_ROW_IDEMPOTENCY, &record);
+    }
+    commit(store);
+    CHECK(load_bytes(store, &good) == 0);
+    store_close(store); /* the log is in the file now */
+    char *path = db_path(dir, &err);
+    FILE *file = fopen(path, "r+");
+    CHECK(file != NULL && fseek(file, 0, SEEK_END) == 0);
+    long size = ftell(file);
+    unsigned char *kept = mem_zeroed((size_t)size);
+    rewind(file);
+    CHECK(fread(kept, 1, (size_t)size, file) == (size_t)size);
+    for (long at = 1; at < size; at += 397) {
+        unsigned char flipped = kept[at] ^ (unsigned char)(1 << at % 8);
+        CHECK(fseek(file, at, SEEK_SET) == 0 && fputc(flipped, file) != EOF && fflush(file) == 0);
+        store = store_open(dir, 0, &err);
+        if (store == NULL || load_bytes(store, &now) < 0) {
+            refused++;
+        } else if (!str_equal(buf_str(&now), buf_str(&good))) {
+            other++;
+        }
+        store_close(store);
+        rewind(file);
+        CHECK(fwrite(kept, 1, (size_t)size, file) == (size_t)size && fflush(file) == 0);
+    }
+    CHECK(refused > 20);
+    CHECK(other == 0);
+    free(kept);
+    free(path);
+    (void)fclose(file);
+    buf_clear(&good);
+    buf_clear(&now);
+    drop_dir(dir);
+}
+
 static void test_places(void)
 {
     char *dir = make_dir();
@@ -914,6 +983,7 @@ int main(void)
     test_killed();
     test_refused_files();
     test_damaged_rows();
+    test_flipped_bits();
     test_places();
     test_create_again();
     return test_done();
