@@ -179,6 +179,20 @@ static int take_field(struct job *job, struct put *put, const struct pack *pack,
     return 0;
 }
 
+static int unknown_field(const struct pack *pack, const char *name, struct err *err)
+{
+    char all[ERR_TEXT_SIZE / 2] = "";
+    size_t len = 0;
+
+    for (size_t i = 0; i < pack->field_count && len < sizeof(all) - 1; i++) {
+        int wrote = snprintf(all + len, sizeof(all) - len, "%s%.*s", i == 0 ? "" : ", ",
+                             STR_FMT(pack->fields[i].name));
+        len += wrote > 0 ? (size_t)wrote : 0;
+    }
+    return err_set(err, "'%.64s' is no field of a credential of %.*s; there are: %s", name,
+                   STR_FMT(pack->vendor), all);
+}
+
 static int refuse_unknown_fields(const struct pack *pack, json_t *fields, struct err *err)
 {
     const char *name;
@@ -191,8 +205,7 @@ static int refuse_unknown_fields(const struct pack *pack, json_t *fields, struct
             i++;
         }
         if (i == pack->field_count) {
-            return err_set(err, "'%.64s' is no field of a credential of %.*s", name,
-                           STR_FMT(pack->vendor));
+            return unknown_field(pack, name, err);
         }
         if (!json_is_string(value)) {
             return err_set(err, "fields.%.64s is not a text", name);
