@@ -37,9 +37,14 @@ static struct str decode_step(struct str step, struct arena *arena)
     size_t len = 0;
 
     for (size_t i = 0; i < step.len; i++) {
-        bool tilde = step.data[i] == '~' && i + 1 < step.len;
-        out[len++] = !tilde ? step.data[i] : step.data[i + 1] == '1' ? '/' : '~';
-        i += tilde ? 1 : 0;
+        char c = step.data[i];
+        if (c == '~' && i + 1 < step.len) {
+            i++;
+            if (step.data[i] == '1') {
+                c = '/';
+            }
+        }
+        out[len++] = c;
     }
     return (struct str){out, len};
 }

@@ -45,7 +45,10 @@ static bool bad_syntax(struct json_scan *scan, const char *problem)
 /* A NUL is no part of JSON, so it can stand for the end. */
 static char peek(const struct json_scan *scan)
 {
-    return scan->at < scan->body.len ? scan->body.data[scan->at] : '\0';
+    if (scan->at < scan->body.len) {
+        return scan->body.data[scan->at];
+    }
+    return '\0';
 }
 
 static void skip_space(struct json_scan *scan)
@@ -261,7 +264,10 @@ static char short_escape(char c)
     static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
     const char *hit = strchr(from, c);
 
-    return hit == NULL ? c : to[hit - from];
+    if (hit == NULL) {
+        return c;
+    }
+    return to[hit - from];
 }
 
 /* `raw` has passed take_text(). */
