@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/server.h"
 
+#include <openssl/bio.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <sys/un.h>
 
 #include "base/limits.h"
@@ -195,6 +198,131 @@ static void test_connection_limit(void)
     testing_remove(directory);
 }
 
+/* ---- TLS ---- */
+
+enum { PEM_BYTES = 8192 };
+
+static void write_pem(BIO *bio, char *out)
+{
+    int len = BIO_read(bio, out, PEM_BYTES - 1);
+    CHECK(len > 0);
+    out[len < 0 ? 0 : len] = '\0';
+    BIO_free(bio);
+}
+
+static void make_certificate(char *chain_pem, char *key_pem)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = X509_new();
+    X509V3_CTX ctx;
+
+    CHECK(X509_set_version(cert, 2) == 1 && X509_set_pubkey(cert, key) == 1);
+    (void)ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
+    (void)X509_gmtime_adj(X509_getm_notBefore(cert), -60);
+    (void)X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+    (void)X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC,
+                                     (const unsigned char *)"localhost", -1, -1, 0);
+    (void)X509_set_issuer_name(cert, X509_get_subject_name(cert));
+    X509V3_set_ctx(&ctx, cert, cert, NULL, NULL, 0);
+    X509_EXTENSION *name = X509V3_EXT_conf_nid(NULL, &ctx, NID_subject_alt_name, "DNS:localhost");
+    CHECK(name != NULL && X509_add_ext(cert, name, -1) == 1);
+    X509_EXTENSION_free(name);
+    CHECK(X509_sign(cert, key, EVP_sha256()) > 0);
+    BIO *chain = BIO_new(BIO_s_mem());
+    BIO *secret = BIO_new(BIO_s_mem());
+    CHECK(PEM_write_bio_X509(chain, cert) == 1 &&
+          PEM_write_bio_PrivateKey(secret, key, NULL, NULL, 0, NULL, NULL) == 1);
+    write_pem(chain, chain_pem);
+    write_pem(secret, key_pem);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+}
+
+struct tls_client {
+    struct loop *loop;
+    struct loop_watch watch;
+    struct tls *tls;
+    struct buf plain;
+    bool asked;
+};
+
+static void tls_flush(struct tls_client *c)
+{
+    struct str out = tls_output(c->tls);
+    ssize_t sent = out.len == 0 ? 0 : send(c->watch.fd, out.data, out.len, MSG_NOSIGNAL);
+
+    CHECK(sent == (ssize_t)out.len);
+    tls_sent(c->tls, out.len);
+}
+
+static void on_tls(void *ctx, uint32_t events)
+{
+    struct tls_client *c = ctx;
+    char bytes[16384];
+    struct err err = {""};
+    ssize_t got = recv(c->watch.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+    (void)events;
+    if (got <= 0) {
+        loop_stop(c->loop, 0);
+        return;
+    }
+    enum tls_state state = tls_receive(c->tls, str_of(bytes, (size_t)got), &c->plain, &err);
+    CHECK_CASE(state != TLS_FAILED, err.text);
+    if (state == TLS_OPEN && !c->asked) {
+        c->asked = tls_send(c->tls, STR("GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+                                        "Connection: close\r\n\r\n"));
+    }
+    tls_flush(c);
+    if (state == TLS_CLOSED) {
+        loop_stop(c->loop, 0);
+    }
+}
+
+static void test_tls(void)
+{
+    char chain_pem[PEM_BYTES];
+    char key_pem[PEM_BYTES];
+    struct err err = {""};
+    int pair[2];
+    struct tls_client c = {.watch = LOOP_WATCH_NONE};
+    struct loop_timer deadline = {0};
+
+    tls_setup();
+    make_certificate(chain_pem, key_pem);
+    c.loop = loop_new(&err);
+    struct api *api = api_new(c.loop, NULL);
+    api_set_config(api, testing_open_config());
+    CHECK(server_set_certificate(api_server(api), STR("nonsense"), str_from(key_pem), &err) == -1);
+    CHECK_CASE(
+        server_set_certificate(api_server(api), str_from(chain_pem), str_from(key_pem), &err) == 0,
+        err.text);
+    struct tls_context *trust = tls_context_new_client(str_from(chain_pem), &err);
+    CHECK_CASE(trust != NULL, err.text);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    server_connection(api_server(api), pair[0], LISTEN_TLS);
+    /* A reload while it is open: the old certificate stays until it is gone. */
+    CHECK(server_set_certificate(api_server(api), str_from(chain_pem), str_from(key_pem), &err) ==
+          0);
+    buf_init(&c.plain, 100000);
+    c.tls = tls_new_client(trust, STR("localhost"), 8788);
+    loop_watch(c.loop, &c.watch, pair[1], EPOLLIN, on_tls, &c);
+    (void)tls_receive(c.tls, STR_NONE, &c.plain, &err);
+    tls_flush(&c);
+    loop_timer_set(c.loop, &deadline, TESTING_WAIT_MS, on_stop, c.loop);
+    (void)loop_run(c.loop);
+    CHECK(str_starts(buf_str(&c.plain), STR("HTTP/1.1 200 OK")) &&
+          str_has(buf_str(&c.plain), STR("{\"status\":\"ok\"}")));
+    loop_unwatch(c.loop, &c.watch);
+    loop_timer_stop(c.loop, &deadline);
+    (void)close(pair[1]);
+    tls_free(c.tls);
+    tls_context_free(trust);
+    buf_clear(&c.plain);
+    api_free(api);
+    loop_free(c.loop);
+}
+
 int main(void)
 {
     digest_setup();
@@ -205,5 +333,6 @@ int main(void)
     test_every_cut();
     test_drain();
     test_connection_limit();
+    test_tls();
     return test_done();
 }
