@@ -106,7 +106,8 @@ static void add_header_safe(struct buf *out, struct str text)
 {
     for (size_t i = 0; i < text.len; i++) {
         char c = text.data[i];
-        (void)buf_add_char(out, c >= 0x20 && c < 0x7f ? c : '?');
+        bool plain = c >= 0x20 && c < 0x7f;
+        (void)buf_add(out, plain ? &text.data[i] : "?", 1);
     }
 }
 

@@ -26,9 +26,10 @@ static size_t write_place(const struct json_place *at, char *out, size_t used)
     for (; *name != '\0' && used < PLACE_SIZE - 2; name++) {
         if (*name == '/' || *name == '~') {
             out[used++] = '~';
-            out[used++] = *name == '~' ? '0' : '1';
+            out[used++] = *(*name == '~' ? "0" : "1");
         } else {
-            out[used++] = (unsigned char)*name < 0x20 || *name == 0x7f ? '?' : *name;
+            bool control = (unsigned char)*name < 0x20 || *name == 0x7f;
+            out[used++] = *(control ? "?" : name);
         }
     }
     return used;

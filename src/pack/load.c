@@ -21,6 +21,7 @@
 
 enum {
     FILE_BYTES_MAX = 4 * 1024 * 1024,
+    READ_BYTES = 64 * 1024,
     FILES_MAX = 256,
     FORMAT = 1, /* of packs and of rates: "pack": 1 */
     FX_DECIMALS = 9,
@@ -414,12 +415,12 @@ static int read_whole(int directory, const char *name, struct buf *out, struct e
         goto out;
     }
     for (;;) {
-        unsigned char *room = buf_room(out, 64 * 1024);
+        unsigned char *room = buf_room(out, READ_BYTES);
         if (room == NULL) {
             (void)err_set(err, "%s: is larger than %d bytes", name, FILE_BYTES_MAX);
             goto out;
         }
-        ssize_t got = read(fd, room, 64 * 1024);
+        ssize_t got = read(fd, room, READ_BYTES);
         if (got < 0) {
             (void)err_errno(err, "%s: cannot read", name);
             goto out;
@@ -440,7 +441,7 @@ static int load_file(struct config *config, struct arena *arena, int directory, 
 {
     struct buf text;
 
-    buf_init(&text, FILE_BYTES_MAX + 128 * 1024);
+    buf_init(&text, FILE_BYTES_MAX + 2 * READ_BYTES);
     int result = read_whole(directory, name, &text, err);
     if (result == 0) {
         result = load_any(config, arena, buf_str(&text), name, err);

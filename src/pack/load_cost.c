@@ -75,12 +75,12 @@ static int parse_selector(struct json_in *in, const struct json_place *at, struc
 static int add_selector(struct json_in *in, const struct json_place *at, struct str text,
                         bool of_answer, struct reading *reading, uint32_t *ret)
 {
-    struct pack_selector selector;
+    struct pack_selector selector = {.name = text};
 
     if (parse_selector(in, at, text, of_answer, &selector) != 0) {
         return -1;
     }
-    bool json = selector.name.data[0] == '/';
+    bool json = str_starts(selector.name, STR("/"));
     if (reading->count > 0 && reading->json != json) {
         return json_in_fail(in, at, "a body is read as JSON or as a form, not as both");
     }
@@ -125,7 +125,6 @@ static int parse_condition(struct json_in *in, const struct json_place *at, stru
                            struct amount_target *target, struct pack_condition *ret)
 {
     struct reading *reading = target->of_answer ? &target->cost->answer : &target->cost->request;
-    struct str subject = text;
 
     ret->selector = PACK_NONE;
     if (str_ends(text, STR(" absent")) || str_ends(text, STR(" present"))) {
@@ -135,7 +134,7 @@ static int parse_condition(struct json_in *in, const struct json_place *at, stru
                             reading, &ret->selector);
     }
     ret->value = text;
-    subject = str_take_until(&ret->value, '=');
+    struct str subject = str_take_until(&ret->value, '=');
     if (subject.len == text.len || ret->value.len == 0 || ret->value.len > PACK_NAME_MAX) {
         return json_in_fail(in, at,
                             "a condition is \"x=value\", \"x!=value\", \"x absent\" or \"x "

@@ -7,7 +7,7 @@
 #include "pack/pack.h"
 
 #define S(type, field, max) WIRE_STR(struct type, field, max)
-#define A(type, field, counter, max, sub) WIRE_ARRAY(struct type, field, counter, max, &sub)
+#define A(type, field, counter, max, sub) WIRE_ARRAY(struct type, field, counter, max, sub)
 
 static const struct wire_field upstream_fields[] = {
     S(pack_upstream, alias, PACK_NAME_MAX),
@@ -15,7 +15,7 @@ static const struct wire_field upstream_fields[] = {
     S(pack_upstream, host, PACK_HOST_MAX),
     WIRE_U32(struct pack_upstream, port),
     S(pack_upstream, prefix, PACK_TEXT_MAX),
-    A(pack_upstream, hosts, host_count, PACK_LIST_MAX, wire_str_schema),
+    A(pack_upstream, hosts, host_count, PACK_LIST_MAX, &wire_str_schema),
     WIRE_BOOL(struct pack_upstream, is_default),
     WIRE_BOOL(struct pack_upstream, allowed)};
 static const struct wire_schema upstream_schema =
@@ -28,13 +28,13 @@ static const struct wire_schema accept_schema = WIRE_SCHEMA(struct pack_accept, 
 static const struct wire_field field_fields[] = {
     S(pack_field, name, PACK_NAME_MAX), WIRE_BOOL(struct pack_field, secret),
     WIRE_BOOL(struct pack_field, required),
-    A(pack_field, prefixes, prefix_count, PACK_LIST_MAX, wire_str_schema)};
+    A(pack_field, prefixes, prefix_count, PACK_LIST_MAX, &wire_str_schema)};
 static const struct wire_schema field_schema = WIRE_SCHEMA(struct pack_field, field_fields);
 
 static const struct wire_field inject_fields[] = {
     WIRE_ENUM(struct pack_inject, kind, INJECT_COUNT), S(pack_inject, header, PACK_NAME_MAX),
     S(pack_inject, secret_field, PACK_NAME_MAX),
-    A(pack_inject, user_fields, user_field_count, PACK_LIST_MAX, wire_str_schema),
+    A(pack_inject, user_fields, user_field_count, PACK_LIST_MAX, &wire_str_schema),
     S(pack_inject, user_literal, PACK_NAME_MAX)};
 static const struct wire_schema inject_schema = WIRE_SCHEMA(struct pack_inject, inject_fields);
 
@@ -82,7 +82,7 @@ static const struct wire_field operation_fields[] = {
     WIRE_U32(struct pack_operation, cost),
     WIRE_BOOL(struct pack_operation, range_allowed),
     WIRE_BOOL(struct pack_operation, idempotent),
-    A(pack_operation, redact, redact_count, PACK_LIST_MAX, wire_str_schema)};
+    A(pack_operation, redact, redact_count, PACK_LIST_MAX, &wire_str_schema)};
 static const struct wire_schema operation_schema =
     WIRE_SCHEMA(struct pack_operation, operation_fields);
 
@@ -111,7 +111,7 @@ static const struct wire_schema condition_schema =
     WIRE_SCHEMA(struct pack_condition, condition_fields);
 
 static const struct wire_field settle_fields[] = {
-    A(pack_settle, conditions, condition_count, PACK_LIST_MAX, condition_schema),
+    A(pack_settle, conditions, condition_count, PACK_LIST_MAX, &condition_schema),
     WIRE_STRUCT(struct pack_settle, amount, &amount_schema)};
 static const struct wire_schema settle_schema = WIRE_SCHEMA(struct pack_settle, settle_fields);
 
@@ -120,9 +120,9 @@ static const struct wire_field cost_fields[] = {
     WIRE_U32(struct pack_cost, request_read),
     WIRE_U32(struct pack_cost, answer_read),
     WIRE_STRUCT(struct pack_cost, reserve, &amount_schema),
-    A(pack_cost, free_if, free_if_count, PACK_LIST_MAX, condition_schema),
+    A(pack_cost, free_if, free_if_count, PACK_LIST_MAX, &condition_schema),
     WIRE_U32(struct pack_cost, object),
-    A(pack_cost, settles, settle_count, PACK_LIST_MAX, settle_schema)};
+    A(pack_cost, settles, settle_count, PACK_LIST_MAX, &settle_schema)};
 static const struct wire_schema cost_schema = WIRE_SCHEMA(struct pack_cost, cost_fields);
 
 static const struct wire_field status_fields[] = {S(pack_status, code, PACK_NAME_MAX),
@@ -134,10 +134,10 @@ static const struct wire_field type_fields[] = {S(pack_type, code, PACK_NAME_MAX
 static const struct wire_schema type_schema = WIRE_SCHEMA(struct pack_type, type_fields);
 
 static const struct wire_field deny_fields[] = {
-    A(pack_deny, statuses, status_count, PACK_LIST_MAX, status_schema),
-    A(pack_deny, headers, header_count, PACK_LIST_MAX, message_header_schema),
+    A(pack_deny, statuses, status_count, PACK_LIST_MAX, &status_schema),
+    A(pack_deny, headers, header_count, PACK_LIST_MAX, &message_header_schema),
     S(pack_deny, content_type, PACK_NAME_MAX), S(pack_deny, body, PACK_BODY_MAX),
-    A(pack_deny, types, type_count, PACK_LIST_MAX, type_schema)};
+    A(pack_deny, types, type_count, PACK_LIST_MAX, &type_schema)};
 static const struct wire_schema deny_schema = WIRE_SCHEMA(struct pack_deny, deny_fields);
 
 static const struct wire_field env_fields[] = {S(pack_env, name, PACK_NAME_MAX),
@@ -148,32 +148,32 @@ static const struct wire_field pack_fields[] = {
     S(pack, vendor, PACK_NAME_MAX),
     S(pack, revision, PACK_NAME_MAX),
     WIRE_BOOL(struct pack, generic),
-    A(pack, upstreams, upstream_count, PACK_LIST_MAX, upstream_schema),
-    A(pack, accepts, accept_count, PACK_LIST_MAX, accept_schema),
-    A(pack, fields, field_count, PACK_LIST_MAX, field_schema),
+    A(pack, upstreams, upstream_count, PACK_LIST_MAX, &upstream_schema),
+    A(pack, accepts, accept_count, PACK_LIST_MAX, &accept_schema),
+    A(pack, fields, field_count, PACK_LIST_MAX, &field_schema),
     S(pack, live_mark, PACK_NAME_MAX),
     S(pack, test_mark, PACK_NAME_MAX),
     WIRE_STRUCT(struct pack, inject, &inject_schema),
-    A(pack, set_headers, set_header_count, PACK_LIST_MAX, set_header_schema),
-    A(pack, bound_params, bound_param_count, PACK_LIST_MAX, bound_param_schema),
-    A(pack, encodings, encoding_count, PACK_LIST_MAX, encoding_schema),
-    A(pack, headers, header_count, PACK_LIST_MAX, header_schema),
-    A(pack, drop_headers, drop_header_count, PACK_LIST_MAX, wire_str_schema),
-    A(pack, account_params, account_param_count, PACK_LIST_MAX, wire_str_schema),
+    A(pack, set_headers, set_header_count, PACK_LIST_MAX, &set_header_schema),
+    A(pack, bound_params, bound_param_count, PACK_LIST_MAX, &bound_param_schema),
+    A(pack, encodings, encoding_count, PACK_LIST_MAX, &encoding_schema),
+    A(pack, headers, header_count, PACK_LIST_MAX, &header_schema),
+    A(pack, drop_headers, drop_header_count, PACK_LIST_MAX, &wire_str_schema),
+    A(pack, account_params, account_param_count, PACK_LIST_MAX, &wire_str_schema),
     S(pack, account_prefix, PACK_NAME_MAX),
     WIRE_U32(struct pack, default_read),
     WIRE_STRUCT(struct pack, idempotency, &idempotency_schema),
-    A(pack, exponents, exponent_count, PACK_EXPONENTS_MAX, exponent_schema),
-    A(pack, rates, rate_count, PACK_RATES_MAX, rate_schema),
-    A(pack, operations, operation_count, PACK_OPERATIONS_MAX, operation_schema),
-    A(pack, matches, match_count, PACK_MATCHES_MAX, match_schema),
-    A(pack, costs, cost_count, PACK_COSTS_MAX, cost_schema),
-    A(pack, free_statuses, free_status_count, PACK_LIST_MAX, wire_u64_schema),
+    A(pack, exponents, exponent_count, PACK_EXPONENTS_MAX, &exponent_schema),
+    A(pack, rates, rate_count, PACK_RATES_MAX, &rate_schema),
+    A(pack, operations, operation_count, PACK_OPERATIONS_MAX, &operation_schema),
+    A(pack, matches, match_count, PACK_MATCHES_MAX, &match_schema),
+    A(pack, costs, cost_count, PACK_COSTS_MAX, &cost_schema),
+    A(pack, free_statuses, free_status_count, PACK_LIST_MAX, &wire_u64_schema),
     WIRE_STRUCT(struct pack, deny, &deny_schema),
     WIRE_BOOL(struct pack, retry_unknown),
     S(pack, request_id_header, PACK_NAME_MAX),
     WIRE_U64(struct pack, first_byte_ms),
-    A(pack, env, env_count, PACK_LIST_MAX, env_schema)};
+    A(pack, env, env_count, PACK_LIST_MAX, &env_schema)};
 static const struct wire_schema pack_schema = WIRE_SCHEMA(struct pack, pack_fields);
 
 static const struct wire_field selector_fields[] = {
@@ -184,9 +184,9 @@ static const struct wire_schema selector_schema =
 
 static const struct wire_field read_fields[] = {
     WIRE_ENUM(struct pack_read, encoding, ENCODING_COUNT),
-    A(pack_read, selectors, selector_count, PACK_SELECTORS_MAX, selector_schema),
+    A(pack_read, selectors, selector_count, PACK_SELECTORS_MAX, &selector_schema),
     WIRE_U32(struct pack_read, account_count),
-    A(pack_read, once, once_count, PACK_LIST_MAX, wire_str_schema),
+    A(pack_read, once, once_count, PACK_LIST_MAX, &wire_str_schema),
     WIRE_BOOL(struct pack_read, refuse_card_data)};
 static const struct wire_schema read_schema = WIRE_SCHEMA(struct pack_read, read_fields);
 
@@ -201,13 +201,13 @@ static const struct wire_schema listener_schema =
     WIRE_SCHEMA(struct config_listener, listener_fields);
 
 static const struct wire_field config_fields[] = {
-    A(config, packs, pack_count, CONFIG_PACKS_MAX, pack_schema),
-    A(config, reads, read_count, CONFIG_READS_MAX, read_schema),
-    A(config, fx, fx_count, CONFIG_FX_MAX, fx_schema),
+    A(config, packs, pack_count, CONFIG_PACKS_MAX, &pack_schema),
+    A(config, reads, read_count, CONFIG_READS_MAX, &read_schema),
+    A(config, fx, fx_count, CONFIG_FX_MAX, &fx_schema),
     WIRE_I64(struct config, fx_as_of_ms),
     S(config, fx_source, PACK_TEXT_MAX),
     WIRE_U32(struct config, fx_margin_percent),
-    A(config, listeners, listener_count, CONFIG_LISTENERS_MAX, listener_schema),
+    A(config, listeners, listener_count, CONFIG_LISTENERS_MAX, &listener_schema),
     S(config, public_url, PACK_TEXT_MAX),
     WIRE_U64(struct config, ttl_default_ms),
     WIRE_U64(struct config, ttl_max_ms),
