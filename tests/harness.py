@@ -33,8 +33,8 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "vendor"))
 
-import others  # noqa: E402
-import stripe as stripe_double  # noqa: E402
+import other_doubles as others  # noqa: E402
+import stripe_double  # noqa: E402
 
 BINARY = os.environ.get("KEYBRAKE", str(ROOT / "out" / "release" / "keybrake"))
 AS_ROOT = os.getuid() == 0

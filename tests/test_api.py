@@ -130,7 +130,7 @@ class Api(harness.Case):
         self.refused(403, "POST", "/v1/keys", self.policy(daily_usd_cap=None), token=issuer["token"])
         self.refused(403, "POST", "/v1/keys", self.policy(allowed_endpoints=["/v1/*"]),
                      token=issuer["token"])
-        self.refused(403, "PUT", "/v1/credentials/x", {"vendor": "stripe", "secret": "x" * 40},
+        self.refused(403, "PUT", "/v1/credentials/x", {"vendor": "stripe", "secret": "sk_test_FAKE" + "x" * 40},
                      token=issuer["token"])
         self.refused(403, "POST", "/v1/tokens", {"name": "x", "role": "admin"}, token=issuer["token"])
         self.keybrake.api("DELETE", f"/v1/tokens/{viewer['id']}")
@@ -256,7 +256,7 @@ class Api(harness.Case):
         text = body.decode()
         for name in ("keybrake_requests_total", "keybrake_added_latency_seconds_bucket",
                      "keybrake_upstream_latency_seconds_bucket", "keybrake_connections",
-                     "keybrake_commit_latency_seconds", "keybrake_spend_usd_total"):
+                     "keybrake_commit_seconds", "keybrake_spend_usd_total"):
             self.assertIn(name, text)
 
 

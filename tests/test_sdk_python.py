@@ -4,7 +4,7 @@
 import unittest
 
 import harness
-import others
+import other_doubles as others
 
 try:
     import stripe

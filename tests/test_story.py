@@ -45,10 +45,10 @@ class Story(harness.Case):
         status, headers, _ = create(100)
         self.assertEqual((status, headers["keybrake-denied"]), (401, "revoked_key"))
 
-        rows = self.eventually(lambda: self.audit(key=key["id"]))
-        reasons = [row["reason"] for row in rows if row["event"] == "request"]
-        for reason in ("cap_exceeded", "endpoint_not_allowed", "revoked_key"):
-            self.assertIn(reason, reasons)
+        def reasons():
+            return {row["reason"] for row in self.audit(key=key["id"]) if row["event"] == "request"}
+
+        self.eventually(lambda: reasons() >= {"cap_exceeded", "endpoint_not_allowed", "revoked_key"})
         verified = self.keybrake.run("audit", "verify")
         self.assertIn("verif", verified.stdout.lower())
 

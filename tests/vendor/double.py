@@ -130,14 +130,12 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
 
-    def end_now(self, reset):
-        if reset:
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            # Past TLS: what a broken network does.
-            raw = socket.socket(fileno=os.dup(self.connection.fileno()))
-            self.connection.detach()
-            raw.close()
+    def reset_now(self):
+        """Past TLS, without a goodbye: what a broken network does."""
         self.close_connection = True
+        raw = socket.socket(fileno=self.connection.detach())
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raw.close()
 
     # -- the paths of all doubles
 
@@ -182,7 +180,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             self.close_connection = True
         elif name == "reset":
-            self.end_now(True)
+            self.reset_now()
         elif name == "hang":
             time.sleep(30)
             self.close_connection = True

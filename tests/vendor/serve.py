@@ -10,8 +10,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-import others  # noqa: E402
-import stripe  # noqa: E402
+import other_doubles as others  # noqa: E402
+import stripe_double  # noqa: E402
 
 
 def main():
@@ -19,7 +19,7 @@ def main():
     port = int(sys.argv[6]) if len(sys.argv) > 6 else 0
     secret = pathlib.Path(secret_file).read_text(encoding="ascii").strip()
     if vendor == "stripe":
-        double = stripe.make(secret, cert, key, log, port)
+        double = stripe_double.make(secret, cert, key, log, port)
     else:
         double = others.make(vendor, secret, cert, key, log, port)
     double.start()
