@@ -60,10 +60,10 @@ static bool gather_headers(struct exchange *exchange, const struct message_heade
         }
         gate->headers[i] = headers[i];
     }
-    if (!has_header(headers, count, STR("date"))) {
+    if (!has_header(gate->headers, count, STR("date"))) {
         gate->headers[count++] = (struct message_header){STR("date"), date_now(gate)};
     }
-    if (request_id.len > 0 && !has_header(headers, count, STR("keybrake-request-id"))) {
+    if (request_id.len > 0 && !has_header(gate->headers, count, STR("keybrake-request-id"))) {
         gate->headers[count++] = (struct message_header){STR("keybrake-request-id"), request_id};
     }
     *ret_count = count;

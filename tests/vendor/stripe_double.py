@@ -78,6 +78,10 @@ class Stripe(Handler):
         if amount < 1:
             raise error(400, "invalid_request_error", "Invalid positive integer",
                         "parameter_invalid_integer")
+        if name == "amount" and self.path.startswith(("/v1/charges", "/v1/pay", "/v1/t")) and \
+                len(form.get("currency", "")) != 3 and self.path.count("/") == 2:
+            raise error(400, "invalid_request_error", "Missing required param: currency.",
+                        "parameter_missing")
         return amount
 
     def perform(self, path, form):
