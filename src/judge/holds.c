@@ -140,7 +140,11 @@ void holds_load(struct judge *judge, const struct message_row_hold *row)
 {
     number_seen(judge, NUMBER_HOLD, row->hold);
     number_seen(judge, NUMBER_GRANT, row->grant);
-    if (row->state == HOLD_POSTED || holds_find(judge, row->hold) != NULL) {
+    struct hold *older = holds_find(judge, row->hold);
+    if (older != NULL) { /* the later row is the one that counts */
+        forget(judge, older);
+    }
+    if (row->state == HOLD_POSTED) {
         return;
     }
     table_add(&judge->holds, hold_new(row));
