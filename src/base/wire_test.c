@@ -186,6 +186,33 @@ static void test_refusals(void)
     }
 }
 
+/* A peer whose tables allow more than ours. */
+static void test_maxima(void)
+{
+    struct wire_field loose_fields[COUNT(thing_fields)];
+    struct wire_schema loose = thing_schema;
+    struct part many[] = {{{NULL, 0}, 1}, {{NULL, 0}, 2}, {{NULL, 0}, 3}, {{NULL, 0}, 4}};
+    struct str long_text = STR("0123456789abcdefX");
+
+    memcpy(loose_fields, thing_fields, sizeof(loose_fields));
+    for (size_t i = 0; i < COUNT(loose_fields); i++) {
+        loose_fields[i].max = 100;
+    }
+    loose.fields = loose_fields;
+    for (int what = 0; what < 4; what++) {
+        struct thing thing = sample();
+        struct buf bytes;
+        thing.parts = what == 1 ? many : thing.parts;
+        thing.part_count = what == 1 ? COUNT(many) : thing.part_count;
+        thing.text = what == 2 ? long_text : thing.text;
+        thing.colour = what == 3 ? COLOUR_COUNT : thing.colour;
+        buf_init(&bytes, 4096);
+        CHECK(wire_encode(&loose, &thing, &bytes));
+        CHECK(decodes(buf_str(&bytes)) == (what == 0));
+        buf_clear(&bytes);
+    }
+}
+
 /* What a sender may not say either. */
 static void test_encode_refusals(void)
 {
@@ -215,6 +242,7 @@ int main(void)
     test_format();
     test_hostile();
     test_refusals();
+    test_maxima();
     test_encode_refusals();
     return test_done();
 }

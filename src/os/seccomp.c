@@ -63,16 +63,23 @@ static const int secret_calls[] = {SYS_memfd_secret, SYS_memfd_create, SYS_ftrun
 
 #if defined(KEYBRAKE_SANITIZE) || defined(KEYBRAKE_COVERAGE)
 /* What the run-time library of such a build calls by itself: its reports and its files. */
-static const int build_calls[] = {SYS_openat,     SYS_newfstatat,  SYS_readlink,
-                                  SYS_readlinkat, SYS_sigaltstack, SYS_mmap,
-                                  SYS_mprotect,   SYS_prlimit64,   SYS_getrlimit,
-                                  SYS_mincore,    SYS_access,      SYS_mkdir,
-                                  SYS_fcntl,      SYS_ioctl,       SYS_getcwd,
-                                  SYS_unlink,     SYS_ftruncate,   SYS_sched_getaffinity,
-                                  SYS_getppid,    SYS_uname,       SYS_sysinfo,
-                                  SYS_stat,       SYS_pread64,     SYS_pwrite64,
-                                  SYS_prctl,      SYS_dup,         SYS_dup2,
-                                  SYS_getdents64};
+static const int build_calls[] = {SYS_openat,      SYS_newfstatat,
+                                  SYS_readlink,    SYS_readlinkat,
+                                  SYS_sigaltstack, SYS_mmap,
+                                  SYS_mprotect,    SYS_prlimit64,
+                                  SYS_getrlimit,   SYS_mincore,
+                                  SYS_access,      SYS_mkdir,
+                                  SYS_fcntl,       SYS_ioctl,
+                                  SYS_getcwd,      SYS_unlink,
+                                  SYS_ftruncate,   SYS_sched_getaffinity,
+                                  SYS_getppid,     SYS_uname,
+                                  SYS_sysinfo,     SYS_stat,
+                                  SYS_pread64,     SYS_pwrite64,
+                                  SYS_prctl,       SYS_dup,
+                                  SYS_dup2,        SYS_getdents64,
+                                  SYS_pipe,        SYS_pipe2,
+                                  SYS_open,        SYS_lstat,
+                                  SYS_wait4,       SYS_process_vm_readv};
 #endif
 
 /* int arguments: the upper half of the register is not part of them. */
