@@ -126,17 +126,13 @@ static void pause_accepting(struct gate *gate)
     doors_update(gate);
 }
 
-/* A connection that waits for nothing makes room for one that wants something. */
-static bool make_room(struct gate *gate)
+/* A connection that waits for nothing makes way for one that wants something; may_accept() has
+ * seen that there is one. */
+static void make_room(struct gate *gate)
 {
-    if (gate->client_count < gate->client_max) {
-        return true;
+    if (gate->client_count >= gate->client_max) {
+        visitor_gone(LIST_THING(gate->idle.next, struct visitor, link));
     }
-    if (list_empty(&gate->idle)) {
-        return false;
-    }
-    visitor_gone(LIST_THING(gate->idle.next, struct visitor, link));
-    return true;
 }
 
 static bool is_of_one_connection(int error)
@@ -155,9 +151,6 @@ static void on_accept(void *ctx, uint32_t events)
         socklen_t len = sizeof(address);
         char source[VISITOR_SOURCE_BYTES];
 
-        if (!make_room(gate)) {
-            break;
-        }
         int fd = accept4(listener->fd, (struct sockaddr *)(void *)&address, &len,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0 && errno == EAGAIN) {
@@ -175,6 +168,7 @@ static void on_accept(void *ctx, uint32_t events)
             continue;
         }
         source_text(&address, source);
+        make_room(gate);
         visitor_new(gate, listener, fd, source);
     }
     doors_update(gate);

@@ -21,7 +21,7 @@
 #include "base/test.h"
 #include "gate/visitor.h"
 
-enum { WAIT_MS = 2000, SHORT_MS = 60, TEXT_MAX = 8 * 1024 * 1024 };
+enum { WAIT_MS = 2000, SHORT_MS = 60, TEXT_MAX = 8 * 1024 * 1024, ROOM = 8 };
 
 /* What the test holds of one gate. */
 static struct {
@@ -62,6 +62,11 @@ static void on_command(void *ctx, uint32_t events)
         visitor_new(&side->gate, &listener, fd, "192.0.2.1");
     } else if (what == 'v') {
         gate_channel(&side->gate, ROLE_VAULT, 0, fd);
+    } else if (what == 'l') { /* a door with room for few */
+        static const struct message_listener door = {.listener = 2, .address = {"127.0.0.1:0", 11}};
+        side->gate.client_max = ROOM;
+        side->gate.started = true;
+        door_add(&side->gate, &door, fd);
     } else if (what == 'd') {
         (void)close(fd);
         gate_drain(&side->gate);
@@ -1036,6 +1041,65 @@ static void test_drain(void)
     end();
 }
 
+/* A judge that does not read is asked no more; when it reads again, nobody was forgotten. */
+static void test_judge_full(void)
+{
+    static char head[30000];
+    enum { CLIENTS = 80 };
+    int clients[CLIENTS];
+
+    begin();
+    int len = snprintf(head, sizeof(head), "GET / HTTP/1.1\r\nHost: a\r\nX: ");
+    memset(head + len, 'x', sizeof(head) - (size_t)len - 4);
+    memcpy(head + sizeof(head) - 4, "\r\n\r\n", 4);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        clients[i] = new_client();
+        CHECK(send(clients[i], head, sizeof(head), MSG_NOSIGNAL) == (ssize_t)sizeof(head));
+    }
+    (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = 200000000}, NULL);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        (void)expect_admit();
+    }
+    CHECK(silent(t.judge));
+    for (size_t i = 0; i < CLIENTS; i++) {
+        (void)close(clients[i]);
+    }
+    end();
+}
+
+static int tcp_listener(struct sockaddr_in *ret_address);
+static int dial(const struct sockaddr_in *address);
+
+/* Room for ROOM connections: idle ones make way, busy ones do not. */
+static void test_room(void)
+{
+    static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    struct sockaddr_in address;
+    int clients[ROOM + 4];
+
+    begin();
+    (void)close(t.client);
+    command('l', tcp_listener(&address));
+    for (size_t i = 0; i < ROOM + 4; i++) {
+        clients[i] = dial(&address);
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+    for (size_t i = 4; i < ROOM + 4; i++) {
+        CHECK(send(clients[i], request, sizeof(request) - 1, MSG_NOSIGNAL) > 0);
+        (void)expect_admit();
+    }
+    CHECK(recv(clients[0], &(char){0}, 1, 0) == 0); /* it had to go */
+    t.client = dial(&address);
+    say(request);
+    CHECK(silent(t.judge)); /* all are busy: it waits at the door */
+    deny(false);            /* the last one's, which is idle then */
+    (void)expect_admit();
+    for (size_t i = 0; i < ROOM + 4; i++) {
+        (void)close(clients[i]);
+    }
+    end();
+}
+
 /* ---- the whole process: confinement and all, over TCP ---- */
 
 static int tcp_listener(struct sockaddr_in *ret_address)
@@ -1329,6 +1393,8 @@ int main(void)
     test_vault_dies();
     test_judge_silent();
     test_drain();
+    test_judge_full();
+    test_room();
     test_process();
     test_tls_process();
     return test_done();

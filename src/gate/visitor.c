@@ -74,6 +74,9 @@ static void enlist(struct visitor *client, enum visitor_state next)
     gate->idle_count -= was_idle ? 1 : 0;
     list_remove(&client->link);
     list_add(is_idle ? &gate->idle : &gate->clients, &client->link);
+    if (gate->client_count >= gate->client_max) {
+        doors_update(gate); /* there is one that may make way now, or one fewer */
+    }
 }
 
 void visitor_move(struct visitor *client, enum visitor_state next)
