@@ -19,8 +19,7 @@
 
 enum { FIELDS_MAX = 16, HOSTS_MAX = 64, SEALED_BYTES_MAX = 128 * 1024, CA_BYTES_MAX = 64 * 1024 };
 
-/* What was checked, while the judge is asked for the present version.  The strings are in the
- * job's JSON tree. */
+/* What is sealed.  The strings are in the job's JSON tree and in the configuration. */
 struct put {
     struct sealed_credential sealed;
     struct sealed_field fields[FIELDS_MAX];
@@ -362,16 +361,6 @@ static int take_all(struct job *job, struct put *put, struct err *err)
         return -1;
     }
     write_public_fields(job, put, pack);
-    /* The configuration may be another when the judge has answered: keep copies of its names. */
-    for (size_t i = 0; i < sealed->field_count; i++) {
-        put->fields[i].name = arena_copy(job->arena, put->fields[i].name);
-    }
-    for (size_t i = 0; i < sealed->secret_field_count; i++) {
-        put->secret_fields[i] = arena_copy(job->arena, put->secret_fields[i]);
-    }
-    for (size_t i = 0; i < sealed->host_count; i++) {
-        put->hosts[i] = arena_copy(job->arena, put->hosts[i]);
-    }
     return 0;
 }
 
@@ -438,6 +427,10 @@ static void on_version(struct job *job, const struct message_reply *reply)
     if (reply->status != 404 && job_failed(job, reply)) {
         return;
     }
+    if (take_all(job, put, &err) < 0) {
+        job_refuse(job, 400, "bad_request", "%s", err.text);
+        return;
+    }
     buf_init(&box, SEALED_BYTES_MAX);
     buf_clear(&job->scratch);
     put->sealed.version = reply->status == 404 ? 1 : reply->version + 1;
@@ -467,17 +460,12 @@ static void on_version(struct job *job, const struct message_reply *reply)
     buf_clear(&box);
 }
 
+/* Who may not is told so before anything is looked at. */
 void credentials_run_put(struct job *job)
 {
-    struct put *put = arena_zeroed(job->arena, 1, sizeof(*put)); /* points to secrets, has none */
-    struct err err = {""};
-
-    if (take_all(job, put, &err) < 0) {
-        job_refuse(job, 400, "bad_request", "%s", err.text);
-        return;
-    }
-    job->own = put;
     struct message_call call = job_ask(job, CALL_CREDENTIAL_GET, job->id);
+
+    job->own = arena_zeroed(job->arena, 1, sizeof(struct put)); /* points to secrets, has none */
     job_call(job, &call, on_version);
 }
 
