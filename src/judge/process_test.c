@@ -38,7 +38,10 @@ static struct {
     struct row rows[ROWS_MAX]; /* the store: all that was committed */
     size_t row_count;
     uint64_t next_request, next_call;
-    bool deaf; /* the scribe does not answer */
+    size_t committed; /* of the rows */
+    bool deaf;        /* the scribe does not answer */
+    bool full;        /* its disk is */
+    bool refusing;    /* a batch was refused: so are all, until one says `again` */
 } t;
 
 /* ---- the judge's process ---- */
@@ -184,7 +187,17 @@ static void serve_scribe(void)
     } else if (type == MESSAGE_COMMIT) {
         const struct message_commit *commit = decode(type);
         struct message_committed committed = {.batch = commit->batch, .commit_us = 300};
-        tell(SCRIBE, MESSAGE_COMMITTED, &committed);
+        struct message_store_refused refused = {.batch = commit->batch, .problem = STR("full")};
+        t.refusing = t.full || (t.refusing && !commit->again);
+        while (t.refusing && t.row_count > t.committed) {
+            free(t.rows[--t.row_count].bytes);
+        }
+        t.committed = t.row_count;
+        if (t.refusing) {
+            tell(SCRIBE, MESSAGE_STORE_REFUSED, &refused);
+        } else {
+            tell(SCRIBE, MESSAGE_COMMITTED, &committed);
+        }
     } else if (t.row_count < ROWS_MAX) {
         t.rows[t.row_count++] =
             (struct row){type, mem_copy(buf_str(&t.in).data, buf_len(&t.in)), buf_len(&t.in)};
@@ -256,6 +269,7 @@ static void begin(void)
         ends[i] = both[1];
     }
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ours) == 0);
+    t.committed = t.row_count;
     (void)fflush(stdout);
     t.pid = fork();
     if (t.pid == 0) {
@@ -751,6 +765,41 @@ static void test_restart(void)
     end();
 }
 
+/* A full disk refuses what needs it, loses no row, and lets reads go on. */
+static void test_full_disk(void)
+{
+    wipe_store();
+    begin();
+    struct issued key = issue(10);
+    uint64_t running = pay(&key, NULL, "a");
+    struct given given = granted(running);
+    t.full = true;
+    CHECK(denied(pay(&key, "b", "b"), "ledger_unavailable") == 503);
+    CHECK(denied(pay(&key, "c", "c"), "ledger_unavailable") == 503);
+    uint64_t read = ask(&key, "GET", "/stripe/v1/balance", false);
+    struct given read_given = granted(read);
+    struct message_outcome outcome = {
+        .grant = read_given.grant, .outcome = OUTCOME_ANSWERED, .status = 200, .complete = true};
+    tell(VAULT, MESSAGE_OUTCOME, &outcome);
+    done(read, read_given.grant);
+    CHECK(shows(&key, "0.00", "1.00", "9.00"));
+    /* The answer of the one under way waits until its settlement is written. */
+    outcome = (struct message_outcome){
+        .grant = given.grant, .outcome = OUTCOME_ANSWERED, .status = 402, .complete = true};
+    tell(VAULT, MESSAGE_OUTCOME, &outcome);
+    CHECK(silent(VAULT));
+    t.full = false;
+    (void)expect(VAULT, MESSAGE_RELEASE);
+    done(running, given.grant);
+    CHECK(shows(&key, "0.00", "0.00", "10.00"));
+    uint64_t again = pay(&key, "b", "b");
+    (void)granted(again);
+    end();
+    begin(); /* checks that no audit row is missing */
+    CHECK(shows(&key, "0.00", "1.00", "9.00"));
+    end();
+}
+
 static void test_impostor_gate(void)
 {
     wipe_store();
@@ -813,6 +862,7 @@ int main(void)
     test_repeats();
     test_revoke();
     test_restart();
+    test_full_disk();
     test_impostor_gate();
     wipe_store();
     while (t.row_count > 0) {
