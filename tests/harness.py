@@ -335,7 +335,7 @@ class Case(unittest.TestCase):
                 "ca_pem": (cls.place.certificates / "ca.pem").read_text()}
         if vendor == "twilio":
             body["fields"] = {"account_sid": others.Twilio.ACCOUNT,
-                              "auth_token": cls.secrets[vendor]}
+                              "secret": cls.secrets[vendor]}
         else:
             body["secret"] = cls.secrets[vendor]
         return body
@@ -365,6 +365,15 @@ class Case(unittest.TestCase):
     def audit(self, **query):
         path = "/v1/audit?" + "&".join(f"{k}={v}" for k, v in query.items())
         return self.keybrake.api("GET", path)["data"]
+
+    def refusals(self, key, code):
+        """How many requests of a key were refused so; waits for the first to be written."""
+        def rows():
+            return [row for row in self.audit(key=key["id"]) if row["reason"] == code]
+
+        self.eventually(rows)
+        time.sleep(0.2)  # a second attempt would be written by now
+        return len(rows())
 
     def eventually(self, question, seconds=5):
         """What `question` gives once it is true."""

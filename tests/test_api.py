@@ -256,7 +256,7 @@ class Api(harness.Case):
         text = body.decode()
         for name in ("keybrake_requests_total", "keybrake_added_latency_seconds_bucket",
                      "keybrake_upstream_latency_seconds_bucket", "keybrake_connections",
-                     "keybrake_commit_seconds", "keybrake_spend_usd_total"):
+                     "keybrake_commit_latency_seconds", "keybrake_spend_usd_total"):
             self.assertIn(name, text)
 
 

@@ -46,8 +46,7 @@ class NodeSdks(harness.Case):
         self.assertEqual(shown["status"], status, shown)
         self.assertEqual(shown["kind"], ERRORS[vendor][status], shown)
         self.assertRegex(shown["message"], r"[Kk]eybrake|vault key|allow|cap|revoked", shown)
-        denied = [row for row in self.audit(key=key["id"]) if row.get("reason") == code]
-        self.assertEqual(len(denied), 1, f"not one attempt: {denied}")
+        self.assertEqual(self.refusals(key, code), 1, "not one attempt")
 
     def journey(self, vendor, price=True):
         before = len(self.doubles[vendor].calls)

@@ -45,8 +45,7 @@ class StripePython(harness.Case):
         with self.assertRaises(stripe.error.RateLimitError) as caught:
             stripe.Charge.create(amount=101, currency="usd", source="tok_visa")
         self.assertIn("$5.00", str(caught.exception))
-        refused = [row for row in self.audit(key=key["id"]) if row.get("reason") == "cap_exceeded"]
-        self.assertEqual(len(refused), 1)
+        self.assertEqual(self.refusals(key, "cap_exceeded"), 1)
         stripe.Charge.create(amount=100, currency="usd", source="tok_visa")
         self.assertEqual(self.spent(key), ("5.00", "0.00", "0.00"))
 
