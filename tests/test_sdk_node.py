@@ -70,7 +70,7 @@ class NodeSdks(harness.Case):
         self.journey("stripe", price=False)
 
     def test_twilio(self):
-        self.journey("twilio", price=False)
+        self.journey("twilio")
 
     def test_resend(self):
         self.journey("resend", price=False)

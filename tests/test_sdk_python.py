@@ -61,6 +61,8 @@ class StripePython(harness.Case):
 @unittest.skipUnless(Twilio, "python3-twilio is not installed (./check installs it)")
 class TwilioPython(harness.Case):
     vendors = ["twilio"]
+    policy = {"vendor": "twilio", "allowed_endpoints": ["messages.create"],
+              "params": {"flat_price_usd": "0.01"}}
 
     def client(self, key, account=others.Twilio.ACCOUNT):
         client = Twilio(account, key["token"])
@@ -72,27 +74,30 @@ class TwilioPython(harness.Case):
                                                         body="hi")
 
     def test_success(self):
-        key = self.issue(vendor="twilio", allowed_endpoints=["messages.create"])
+        key = self.issue(**self.policy)
         self.assertTrue(self.send(key).sid.startswith("SM"))
 
     def test_refusals(self):
         cases = [
             (403, {"allowed_endpoints": ["messages.list"]}),
-            (429, {"allowed_endpoints": ["messages.create"], "daily_usd_cap": "0.000001"}),
+            (403, {"params": {}}),  # what a message costs is not known then
+            (429, {"daily_usd_cap": "0.000001"}),
         ]
         for status, policy in cases:
             with self.assertRaises(TwilioRestException) as caught:
-                self.send(self.issue(vendor="twilio", **policy))
+                self.send(self.issue(**{**self.policy, **policy}))
             self.assertEqual(caught.exception.status, status)
 
     def test_another_account_is_refused(self):
-        key = self.issue(vendor="twilio", allowed_endpoints=["messages.create"])
+        key = self.issue(**self.policy)
         with self.assertRaises(TwilioRestException) as caught:
             self.send(key, account="AC" + "9" * 32)
         self.assertEqual(caught.exception.status, 403)
 
     def test_the_account_page_that_holds_the_real_token_is_refused(self):
         key = self.issue(vendor="twilio", allowed_endpoints=["/*"])
-        status, _, body = self.ask(key, "GET", f"/twilio/2010-04-01/Accounts/{others.Twilio.ACCOUNT}.json")
+        status, _, body = self.keybrake.ask(
+            None, "GET", f"/twilio/2010-04-01/Accounts/{others.Twilio.ACCOUNT}.json", None,
+            {"Authorization": harness.basic(others.Twilio.ACCOUNT, key["token"])})
         self.assertEqual(status, 403)
         self.assertNotIn(self.secrets["twilio"].encode(), body)

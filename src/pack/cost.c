@@ -97,7 +97,9 @@ static enum cost_verdict reserve_without_rule(const struct cost_question *questi
     if (costs_by_class(question->match->operation->class)) {
         return reserve_unpriced(question, ret, err);
     }
-    return COST_NOTHING;
+    /* The vendor asks nothing for it; the key's policy may count it all the same. */
+    bool counts = question->match->operation->class != CLASS_READ && has_flat_price(question);
+    return counts ? flat(question, ret) : COST_NOTHING;
 }
 
 /* COST_AMOUNT when the facts may be used. */

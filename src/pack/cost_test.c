@@ -471,7 +471,7 @@ static void test_flat_and_unknown(void)
         /* in the catalogue, without a rule */
         {PACK_NONE, CLASS_READ, "GET", -1, true, COST_NOTHING},
         {PACK_NONE, CLASS_READ, "GET", 7, true, COST_NOTHING},
-        {PACK_NONE, CLASS_WRITE, "POST", 7, true, COST_NOTHING},
+        {PACK_NONE, CLASS_WRITE, "POST", 7, true, COST_AMOUNT},
         {PACK_NONE, CLASS_ADMIN, "POST", -1, true, COST_NOTHING},
         {PACK_NONE, CLASS_UNBOUNDED, "POST", -1, true, COST_UNKNOWN},
         {PACK_NONE, CLASS_UNBOUNDED, "POST", -1, false, COST_NOTHING},
