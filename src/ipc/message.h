@@ -409,9 +409,11 @@ enum upstream_error {
     UPSTREAM_TLS,
     UPSTREAM_TIMEOUT,
     UPSTREAM_RESET,
-    UPSTREAM_PROTOCOL,   /* an answer that we refuse */
-    UPSTREAM_CREDENTIAL, /* blob missing or not to be unsealed */
-    UPSTREAM_GRANT,      /* FORWARD was not what was granted, or came too late */
+    UPSTREAM_PROTOCOL, /* an answer that we refuse */
+    /* Blob missing or not to be unsealed; or the vendor refused it: then the outcome is ANSWERED
+     * with status 401, and no HEAD was sent. */
+    UPSTREAM_CREDENTIAL,
+    UPSTREAM_GRANT, /* FORWARD was not what was granted, or came too late */
     UPSTREAM_REVOKED,
     UPSTREAM_CLIENT, /* the gate reset it */
     UPSTREAM_ERROR_COUNT

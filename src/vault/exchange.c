@@ -197,9 +197,10 @@ static void stop(struct exchange *ex, enum upstream_error error, const char *det
 {
     if (ex->state != DRAIN) {
         bool answered = ex->state == ANSWER;
+        set_detail(ex, error, detail); /* before the upstream goes: it may be the upstream's */
+        detail = ex->detail;
         drop_upstream(ex);
         end_copy(ex, false);
-        set_detail(ex, error, detail);
         say_outcome(ex, answered             ? OUTCOME_ANSWERED
                         : ex->wire_bytes > 0 ? OUTCOME_UNKNOWN
                                              : OUTCOME_NOT_SENT);
@@ -725,10 +726,10 @@ static void finish(struct exchange *ex, enum upstream_error end)
 /* The answer is damaged or cut; the gate gets what is good of it, then a reset. */
 static void cut(struct exchange *ex, enum upstream_error error, const char *detail)
 {
+    set_detail(ex, error, detail);
     drop_upstream(ex);
     end_copy(ex, false);
     buf_cut(&ex->content, ex->final); /* the rest might be half a secret */
-    set_detail(ex, error, detail);
     finish(ex, error);
 }
 

@@ -448,8 +448,8 @@ static void on_sign_head(void *ctx, struct channel *from, const void *message, i
         return;
     }
     struct chain_signed_text text = chain_signed_text(head->sequence, &head->head, head->at_ms);
-    (void)crypto_sign_detached(signature, NULL, (const unsigned char *)text.text,
-                               strlen(text.text), key->sign_secret);
+    (void)crypto_sign_detached(signature, NULL, (const unsigned char *)text.text, strlen(text.text),
+                               key->sign_secret);
     struct message_signed answer = {
         .sequence = head->sequence,
         .signature = str_of(signature, sizeof(signature)),
