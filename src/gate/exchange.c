@@ -394,9 +394,11 @@ static void on_granted(void *ctx, struct channel *from, const void *message, int
     const struct message_granted *m = message;
     struct exchange *exchange = by_request(gate, m->request);
 
-    (void)from;
     (void)fd;
     if (exchange == NULL) {
+        /* It crossed our DONE without a grant: once more, with it. */
+        struct message_done done = {.request = m->request, .grant = m->grant, .client_gone = true};
+        (void)channel_send(from, MESSAGE_DONE, &done);
         return;
     }
     enum visitor_state state = (enum visitor_state)exchange->client->state;

@@ -939,6 +939,8 @@ static void test_client_gone(void)
     const struct message_done *done = expect(t.judge, MESSAGE_DONE);
     CHECK(done->request == last_request && done->grant == 0 && done->client_gone);
     grant(); /* it crossed */
+    done = expect(t.judge, MESSAGE_DONE);
+    CHECK(done->request == last_request && done->grant == next_grant && done->client_gone);
     CHECK(silent(t.vault));
     t.client = new_client();
     say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -267,7 +267,8 @@ struct message_answer {
 };
 
 /* Exactly one after each GRANTED, when the client's side of it is over.  Before GRANTED, with grant
- * 0: the client is gone, and the gate has forgotten the request.  None after an ANSWER that came
+ * 0: the client is gone, and the gate has forgotten the request; a GRANTED that crosses it is
+ * answered by a second DONE, with the grant.  None after an ANSWER that came
  * instead of GRANTED.
  *
  * A RESET by the vault before any HEAD is followed by an ANSWER, made by the judge from OUTCOME:
