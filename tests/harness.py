@@ -118,6 +118,7 @@ class Keybrake:
     def __init__(self, place, name="data", options=(), scheme="http"):
         self.place = place
         self.data = place.path / name
+        self.binary = BINARY
         self.options = list(options)
         self.scheme = scheme
         self.process = None
@@ -129,7 +130,7 @@ class Keybrake:
 
     def run(self, *args, stdin="", check=True, env=None, data=True):
         where = ["--data", str(self.data)] if data else []
-        done = subprocess.run([BINARY, *map(str, args), *where], input=stdin, text=True,
+        done = subprocess.run([self.binary, *map(str, args), *where], input=stdin, text=True,
                               capture_output=True, timeout=60, check=False,
                               env={**os.environ, **(env or {})})
         if check and done.returncode != 0:
@@ -146,7 +147,7 @@ class Keybrake:
     # -- the server
 
     def start(self, *more, wait=True):
-        args = [BINARY, "serve", "--data", str(self.data),
+        args = [self.binary, "serve", "--data", str(self.data),
                 "--listen", f"127.0.0.1:{self.door_port}",
                 "--control", f"127.0.0.1:{self.control_port}", *self.options, *map(str, more)]
         if AS_ROOT and "--user" not in args:

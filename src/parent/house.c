@@ -283,14 +283,18 @@ static void send_listeners(struct process *process)
     const struct listeners *listeners = process->house->supplies.listeners;
 
     for (size_t i = 0; i < listeners->count; i++) {
-        const struct listener *one = &listeners->all[i];
+        struct listener *one = &listeners->all[i];
+        struct err err = {""};
         struct message_listener message = {.listener = one->number,
                                            .tls = one->tls,
                                            .control = one->control,
                                            .unix_socket = one->unix_socket,
                                            .address = str_from(one->text)};
         if (process->role == (one->control ? ROLE_CONTROL : ROLE_GATE)) {
-            hand(process, MESSAGE_LISTENER, &message, listener_fd(one, process->index));
+            hand(process, MESSAGE_LISTENER, &message, listener_fd(one, process->index, &err));
+        }
+        if (err.text[0] != '\0') {
+            log_error("listener", "address=%s why=\"%s\"", one->text, err.text);
         }
     }
 }

@@ -105,6 +105,14 @@ static void learn_port(int fd, struct address *address)
     }
 }
 
+static int open_socket(const struct listener *listener, const struct address *address,
+                       struct err *err)
+{
+    return listener->unix_socket
+               ? open_unix(address, listener->text, listener->mode, listener->group, err)
+               : open_tcp(address, listener->text, err);
+}
+
 static int open_one(struct listener *listener, struct str where, size_t fd_count, mode_t mode,
                     gid_t group, struct err *err)
 {
@@ -117,13 +125,14 @@ static int open_one(struct listener *listener, struct str where, size_t fd_count
         return err_set(err, "'%.*s' is too long an address", STR_FMT(where));
     }
     listener->unix_socket = address_is_unix(&address);
+    listener->mode = mode;
+    listener->group = group;
     listener->fds = mem_array(fd_count, sizeof(int));
     if (!listener->unix_socket && claim_tcp(&address, listener->text, err) < 0) {
         return -1;
     }
     for (; listener->fd_count < fd_count; listener->fd_count++) {
-        int fd = listener->unix_socket ? open_unix(&address, listener->text, mode, group, err)
-                                       : open_tcp(&address, listener->text, err);
+        int fd = open_socket(listener, &address, err);
         if (fd < 0) {
             return -1;
         }
@@ -192,7 +201,26 @@ void listeners_close(struct listeners *listeners)
     *listeners = (struct listeners){0};
 }
 
-int listener_fd(const struct listener *listener, uint32_t gate)
+static bool still_listens(int fd)
 {
-    return listener->fds[gate < listener->fd_count ? gate : 0];
+    int listens = 0;
+    socklen_t size = sizeof(listens);
+
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0;
+}
+
+int listener_fd(struct listener *listener, uint32_t gate, struct err *err)
+{
+    int *fd = &listener->fds[gate < listener->fd_count ? gate : 0];
+    struct address address;
+
+    if (still_listens(*fd) || address_parse(str_from(listener->text), &address, err) < 0) {
+        return *fd;
+    }
+    int fresh = open_socket(listener, &address, err);
+    if (fresh >= 0) {
+        (void)close(*fd);
+        *fd = fresh;
+    }
+    return *fd;
 }

@@ -17,6 +17,8 @@ struct listener {
     char text[128]; /* the address, with the port that it really has */
     int *fds;       /* of a door over TCP: one a gate; else one */
     size_t fd_count;
+    mode_t mode; /* of a Unix socket */
+    gid_t group;
 };
 
 struct listeners {
@@ -29,6 +31,9 @@ int listeners_open(struct listeners *listeners, const struct settings *settings,
                    const char *data_dir, gid_t control_group, struct err *err);
 void listeners_close(struct listeners *listeners); /* and removes Unix sockets */
 
-int listener_fd(const struct listener *listener, uint32_t gate);
+/* The socket for that gate's birth.  Who holds a listening socket can shut it down for all who hold
+ * it: one that does not listen any more is made anew, so that an intruder's gate takes no door with
+ * it.  The old one is given when that fails; *err then says why. */
+int listener_fd(struct listener *listener, uint32_t gate, struct err *err);
 
 #endif
