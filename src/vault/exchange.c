@@ -252,6 +252,26 @@ static const char *impatience(const struct exchange *ex)
     }
 }
 
+static void on_timer(void *ctx);
+
+/* Reading is stopped because the gate's window is full: then it is the gate's clock that runs. */
+static bool waits_for_gate(const struct exchange *ex)
+{
+    return ex->upstream != NULL && upstream_is_paused(ex->upstream);
+}
+
+/* Sets the timer to whatever comes first. */
+static void set_timer(struct exchange *ex)
+{
+    uint64_t now = loop_now_ms(ex->vault->loop);
+    uint64_t due = (waits_for_gate(ex) ? now : ex->quiet_since_ms) + patience_ms(ex);
+
+    if (ex->linger_until_ms > 0 && ex->linger_until_ms < due) {
+        due = ex->linger_until_ms;
+    }
+    loop_timer_set(ex->vault->loop, &ex->timer, due > now ? due - now : 0, on_timer, ex);
+}
+
 static void on_timer(void *ctx)
 {
     struct exchange *ex = ctx;
@@ -261,21 +281,11 @@ static void on_timer(void *ctx)
         stop(ex, UPSTREAM_CLIENT, "the client is gone and the answer takes too long");
         return;
     }
-    /* Reading is stopped because the gate's window is full: then it is the gate's clock that
-     * runs. */
-    bool waits_for_gate = ex->upstream != NULL && upstream_is_paused(ex->upstream);
-    uint64_t due = ex->quiet_since_ms + patience_ms(ex);
-    if (now >= due && !waits_for_gate) {
+    if (now >= ex->quiet_since_ms + patience_ms(ex) && !waits_for_gate(ex)) {
         stop(ex, UPSTREAM_TIMEOUT, impatience(ex));
         return;
     }
-    if (waits_for_gate) {
-        due = now + patience_ms(ex);
-    }
-    if (ex->linger_until_ms > 0 && ex->linger_until_ms < due) {
-        due = ex->linger_until_ms;
-    }
-    loop_timer_set(ex->vault->loop, &ex->timer, due - now, on_timer, ex);
+    set_timer(ex);
 }
 
 /* Something moved; the timer looks at it when it fires, so that this costs next to nothing. */
@@ -287,7 +297,7 @@ static void progress(struct exchange *ex)
 static void start_timer(struct exchange *ex)
 {
     progress(ex);
-    loop_timer_set(ex->vault->loop, &ex->timer, patience_ms(ex), on_timer, ex);
+    set_timer(ex);
 }
 
 /* ---- the request's body ---- */
@@ -369,58 +379,83 @@ static bool length_fits(struct exchange *ex)
     return true;
 }
 
-void exchange_take_data(struct exchange *ex, struct str bytes)
+/* Before anything is sent.  False when the exchange is over. */
+static bool keep_data(struct exchange *ex, struct str bytes)
+{
+    if (!buf_add_str(&ex->body, bytes)) {
+        stop(ex, UPSTREAM_GRANT, "the body is longer than granted");
+        return false;
+    }
+    if (ex->state == COLLECT) {
+        ex->credit_owed += bytes.len;
+        give_window(ex);
+    }
+    return true;
+}
+
+/* False when the exchange has gone on, and may be over. */
+static bool take_data(struct exchange *ex, struct str bytes)
 {
     if (bytes.len > ex->window_left) {
         vault_blame_gate(ex->gate, "DATA beyond its window");
-        return;
+        return true;
     }
     if (ex->body_ended) {
         vault_blame_gate(ex->gate, "DATA behind END");
-        return;
+        return true;
     }
     ex->window_left -= bytes.len;
     if (ex->state >= ANSWER || ex->discard) {
-        return; /* the vendor has answered already and reads no more */
+        return true; /* the vendor has answered already and reads no more */
     }
     ex->body_bytes += bytes.len;
     if (!length_fits(ex)) {
-        return;
+        return false;
     }
     progress(ex);
     if (ex->state != TALK) {
-        if (!buf_add_str(&ex->body, bytes)) {
-            stop(ex, UPSTREAM_GRANT, "the body is longer than granted");
-            return;
-        }
-        if (ex->state == COLLECT) {
-            ex->credit_owed += bytes.len;
-            give_window(ex);
-        }
-        return;
+        return keep_data(ex, bytes);
     }
     if (!queue_body(ex, bytes)) {
         stop(ex, UPSTREAM_GRANT, "more of the body came than there was room for");
-        return;
+        return false;
     }
     ex->credit_owed += bytes.len;
     upstream_write(ex->upstream);
+    return false;
 }
 
-void exchange_take_end(struct exchange *ex)
+void exchange_take_data(struct exchange *ex, struct str bytes)
+{
+    (void)take_data(ex, bytes);
+}
+
+/* False when the exchange has gone on, and may be over. */
+static bool take_end(struct exchange *ex)
 {
     if (ex->body_ended) {
-        return;
+        return true;
     }
     ex->body_ended = true;
     if (ex->granted->body == BODY_LENGTH && !ex->granted->judged_body && ex->state < ANSWER &&
         ex->body_bytes != ex->granted->content_length) {
         stop(ex, UPSTREAM_GRANT, "the body is shorter than granted");
-    } else if (ex->state == COLLECT) {
-        collected(ex);
-    } else if (ex->state == TALK && !ex->queued) {
-        queue_end(ex);
+        return false;
     }
+    if (ex->state == COLLECT) {
+        collected(ex);
+        return false;
+    }
+    if (ex->state == TALK && !ex->queued) {
+        queue_end(ex);
+        return false;
+    }
+    return true;
+}
+
+void exchange_take_end(struct exchange *ex)
+{
+    (void)take_end(ex);
 }
 
 /* ---- sending ---- */
@@ -1196,7 +1231,6 @@ static void abandon(struct exchange *ex, enum upstream_error error, const char *
         }
     }
     start_timer(ex);
-    on_timer(ex); /* sets it to whatever comes first */
     if (ex->state == ANSWER) {
         pump(ex);
     }
@@ -1355,8 +1389,6 @@ static struct exchange *exchange_new(struct vault *vault, struct meeting *meetin
 void exchange_begin(struct vault *vault, struct meeting *meeting)
 {
     struct exchange *ex = exchange_new(vault, meeting);
-    uint64_t grant = meeting->grant;
-    bool ended = meeting->ended;
 
     ex->generation = vault_generation(vault, ex->granted->generation);
     if (ex->generation == NULL || ex->granted->pack >= ex->generation->config->pack_count) {
@@ -1366,21 +1398,17 @@ void exchange_begin(struct vault *vault, struct meeting *meeting)
     }
     ex->generation->users++;
     ex->pack = &ex->generation->config->packs[ex->granted->pack];
-    if (buf_len(&meeting->early) > 0) {
-        exchange_take_data(ex, buf_str(&meeting->early));
-    }
-    if (ended && table_find(&vault->exchanges, &grant) == ex) {
-        exchange_take_end(ex);
-    }
-    if (table_find(&vault->exchanges, &grant) != ex) {
+    if (buf_len(&meeting->early) > 0 && !take_data(ex, buf_str(&meeting->early))) {
         return;
     }
-    if (ex->state == COLLECT) {
-        start_timer(ex);
-        if (ex->granted->body == BODY_NONE) {
-            collected(ex);
-        }
-    } else if (ex->state == CREDENTIAL && ex->credential == NULL && list_empty(&ex->waiting)) {
+    if (meeting->ended && !take_end(ex)) {
+        return;
+    }
+    if (ex->state == CREDENTIAL) {
         want_credential(ex);
+    } else if (ex->granted->body == BODY_NONE) {
+        collected(ex);
+    } else {
+        start_timer(ex); /* COLLECT: until the body is whole */
     }
 }
