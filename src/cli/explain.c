@@ -16,30 +16,32 @@ const struct option explain_options[] = {
 };
 const size_t explain_options_count = sizeof(explain_options) / sizeof(explain_options[0]);
 
-static int read_body(const char *path, struct buf *out, struct err *err)
+static int read_stream(FILE *file, const char *path, struct buf *out, struct err *err)
 {
-    FILE *file = str_equal(str_from(path), STR("-")) ? stdin : fopen(path, "re");
-    int rc = 0;
-
-    if (file == NULL) {
-        return err_errno(err, "cannot open %s", path);
-    }
     for (;;) {
         unsigned char *room = buf_room(out, 4096);
         size_t got = room == NULL ? 0 : fread(room, 1, 4096, file);
         if (room == NULL) {
-            rc = err_set(err, "%s is longer than a judged body may be", path);
-            break;
+            return err_set(err, "%s is longer than a judged body may be", path);
         }
         if (got == 0) {
-            rc = ferror(file) ? err_errno(err, "cannot read %s", path) : 0;
-            break;
+            return ferror(file) ? err_errno(err, "cannot read %s", path) : 0;
         }
         buf_added(out, got);
     }
-    if (file != stdin) {
-        (void)fclose(file);
+}
+
+static int read_body(const char *path, struct buf *out, struct err *err)
+{
+    if (str_equal(str_from(path), STR("-"))) {
+        return read_stream(stdin, path, out, err);
     }
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        return err_errno(err, "cannot open %s", path);
+    }
+    int rc = read_stream(file, path, out, err);
+    (void)fclose(file);
     return rc;
 }
 

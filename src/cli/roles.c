@@ -17,14 +17,9 @@ static const struct {
     const char *name;
     role_main *main;
 } roles[] = {
-    {"check", check_main},
-    {"scribe", scribe_main},
-    {"unlock", unlock_main},
-    {"reader", reader_main},
-    {"gate", gate_main},
-    {"control", control_main},
-    {"judge", judge_main},
-    {"vault", vault_main},
+    {"check", check_main},   {"scribe", scribe_main}, {"unlock", unlock_main},
+    {"reader", reader_main}, {"gate", gate_main},     {"control", control_main},
+    {"judge", judge_main},   {"vault", vault_main},
 };
 
 role_main *role_find(const char *argv0)

@@ -107,7 +107,7 @@ int admin_build_stop(struct job *job, struct message_call *call, struct buf *bod
     return job_encode(&call_stop_schema, &stop, body, err);
 }
 
-static int read_bounds(struct job *job, struct call_operator *operator, struct buf * wire,
+static int read_bounds(struct job *job, struct call_operator *made, struct buf *wire,
                        struct err *err)
 {
     struct call_bounds bounds;
@@ -116,14 +116,14 @@ static int read_bounds(struct job *job, struct call_operator *operator, struct b
     if (value == NULL || json_is_null(value)) {
         return 0;
     }
-    if (operator->role != OPERATOR_ISSUER) {
+    if (made->role != OPERATOR_ISSUER) {
         return err_set(err, "bounds are for an issuer only");
     }
     if (policy_parse_bounds(value, job->arena, &bounds, err) < 0 ||
         job_encode(&call_bounds_schema, &bounds, wire, err) < 0) {
         return -1;
     }
-    operator->bounds = buf_str(wire);
+    made->bounds = buf_str(wire);
     return 0;
 }
 
@@ -133,10 +133,10 @@ int admin_build_operator(struct job *job, struct message_call *call, struct buf 
     static const char *const known[] = {"name", "role", "bounds", NULL};
     static const char *const roles[OPERATOR_ROLE_COUNT] = {
         [OPERATOR_VIEWER] = "viewer", [OPERATOR_ISSUER] = "issuer", [OPERATOR_ADMIN] = "admin"};
-    struct call_operator operator= {0};
-    struct str role;
+    struct call_operator made = {0};
+    struct str role = {0};
     struct buf wire;
-    const struct text_member members[] = {{"name", LIMIT_NAME_BYTES, &operator.name, true},
+    const struct text_member members[] = {{"name", LIMIT_NAME_BYTES, &made.name, true},
                                           {"role", LIMIT_NAME_BYTES, &role, true}};
 
     (void)call;
@@ -146,16 +146,16 @@ int admin_build_operator(struct job *job, struct message_call *call, struct buf 
     }
     for (int i = OPERATOR_VIEWER; i < OPERATOR_ROLE_COUNT; i++) {
         if (str_equal(role, str_from(roles[i]))) {
-            operator.role =(enum operator_role) i;
+            made.role = (enum operator_role)i;
         }
     }
-    if (operator.role == OPERATOR_NONE) {
+    if (made.role == OPERATOR_NONE) {
         return err_set(err, "role is one of: admin, issuer, viewer");
     }
     buf_init(&wire, 64 * 1024);
-    int rc = read_bounds(job, &operator, & wire, err);
+    int rc = read_bounds(job, &made, &wire, err);
     if (rc == 0) {
-        rc = job_encode(&call_operator_schema, &operator, body, err);
+        rc = job_encode(&call_operator_schema, &made, body, err);
     }
     buf_clear(&wire);
     return rc;
@@ -166,7 +166,7 @@ int admin_build_price(struct job *job, struct message_call *call, struct buf *bo
     static const char *const known[] = {"vendor", "name",  "match", "price_usd",
                                         "source", "as_of", NULL};
     struct message_row_price price = {.as_of_ms = clock_wall_ms()};
-    struct str as_of;
+    struct str as_of = {0};
     const struct text_member members[] = {{"vendor", LIMIT_NAME_BYTES, &price.vendor, true},
                                           {"name", LIMIT_NAME_BYTES, &price.name, true},
                                           {"match", LIMIT_NAME_BYTES, &price.match, false},

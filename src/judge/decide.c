@@ -644,8 +644,11 @@ static bool repeat_allowed(struct judge *judge, const struct message_admit *admi
                            const struct message_facts *facts, struct decision *decision)
 {
     const struct record *record = NULL;
-    struct digest body = facts == NULL ? (struct digest){{0}} : facts->digest;
+    struct digest body = {{0}};
 
+    if (facts != NULL) {
+        body = facts->digest;
+    }
     decision->repeat = REPEAT_NEW;
     if (!decision->costs || decision->client_key.len == 0) {
         return true;
@@ -737,8 +740,8 @@ static bool fits(struct judge *judge, struct decision *decision)
     }
     explain_cap(judge, decision, &decision->levels[refused]);
     /* A key that only observes has no cap here; the shadow window takes any amount. */
-    assert(key_of_level(decision, &decision->levels[refused]) == NULL ||
-           key_of_level(decision, &decision->levels[refused])->mode != MODE_OBSERVE);
+    const struct key *full = key_of_level(decision, &decision->levels[refused]);
+    assert(full == NULL || full->mode != MODE_OBSERVE);
     return false;
 }
 

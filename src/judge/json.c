@@ -50,8 +50,12 @@ struct use {
 static struct use use_of(const struct judge *judge, const struct digest *owner, int64_t day)
 {
     const struct window *window = windows_find(&judge->windows, owner, day);
+    struct use use = {0};
 
-    return window == NULL ? (struct use){0} : (struct use){window->posted, window->held};
+    if (window != NULL) {
+        use = (struct use){window->posted, window->held};
+    }
+    return use;
 }
 
 /* Never below zero: a cap may have been lowered below what is used. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "judge/process.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -384,6 +385,7 @@ static void on_closed(void *ctx, struct channel *channel)
         return;
     }
     peer->dying = true;
+    assert(place != NULL); /* whoever has no place never became a peer */
     if (*place == peer) {
         *place = NULL;
     }

@@ -75,7 +75,8 @@ static void test_table(void)
     struct records records;
     const struct record *found;
     struct message_row_idempotency one = {.scope = digest_of(STR("1")), .first_at_ms = 10};
-    struct message_row_idempotency two = {.scope = digest_of(STR("2")), .hold = 7, .first_at_ms = 20};
+    struct message_row_idempotency two = {
+        .scope = digest_of(STR("2")), .hold = 7, .first_at_ms = 20};
     struct digest scope = digest_of(STR("3"));
 
     records_init(&records, 2);

@@ -594,7 +594,8 @@ static void on_unseal_key(void *ctx, int fd)
         exit(EXIT_FAILURE);
     }
     (void)close(fd);
-    if (key_of(vault)->version != VAULT_KEY_VERSION) {
+    const struct vault_key *key = key_of(vault);
+    if (key == NULL || key->version != VAULT_KEY_VERSION) {
         log_error("unseal-key", "it is of another layout");
         exit(EXIT_FAILURE);
     }
