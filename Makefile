@@ -46,6 +46,8 @@ fuzzers:
 	$(MAKE) BUILD=fuzz CC=clang $(patsubst %.c,out/fuzz/%,$(FUZZERS))
 install: all
 	install -D $(OUT)/keybrake $(DESTDIR)$(PREFIX)/bin/keybrake
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	$(OUT)/keybrake man >$(DESTDIR)$(PREFIX)/share/man/man1/keybrake.1
 clean:
 	rm -rf out
 

@@ -44,6 +44,9 @@ enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 extern const struct command commands[];
 extern const size_t command_count;
 
+/* The manual page of all commands, in groff's man macros, on standard output. */
+void print_manual(void);
+
 /* Finds the command, parses, runs it.  What main() returns. */
 int command_main(int argc, char **argv);
 

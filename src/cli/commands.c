@@ -14,6 +14,13 @@ static int run_version(const struct invocation *invocation)
     return EXIT_DONE;
 }
 
+static int run_man(const struct invocation *invocation)
+{
+    (void)invocation;
+    print_manual();
+    return EXIT_DONE;
+}
+
 #define OPTIONS(table) table, &table##_count
 
 const struct command commands[] = {
@@ -65,6 +72,7 @@ const struct command commands[] = {
      OPTIONS(json_options)},
     {"doctor", "", "what works here, what does not, and how to mend it", run_doctor,
      OPTIONS(json_options)},
+    {"man", "", "print the manual page (keybrake man | man -l -)", run_man, OPTIONS(no_options)},
     {"version", "", "print the version", run_version, OPTIONS(no_options)},
 };
 const size_t command_count = sizeof(commands) / sizeof(commands[0]);

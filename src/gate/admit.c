@@ -284,6 +284,7 @@ void admit_request(struct visitor *client)
     const char *why = refusal_of(head, &status);
     if (why != NULL) {
         gate->refused_heads++;
+        client->close_after = true; /* who plays such tricks gets no second try here */
         answer_refuse(client, VERDICT_BAD_REQUEST, status, why);
     } else if (gate->judge == NULL) {
         answer_refuse(client, VERDICT_LEDGER_UNAVAILABLE, 0,
