@@ -18,7 +18,6 @@ struct reading {
     int64_t now_ms;
     uint64_t named;
     bool has_expiry;
-    bool has_own_objects;
     struct err *err;
 };
 
@@ -244,8 +243,9 @@ static int read_client_secret(struct reading *reading, const char *name, json_t 
     if (read_choice(reading, name, value, choices, 2, &choice) < 0) {
         return -1;
     }
-    reading->policy->redact_client_secret = choice == 1;
-    return 0;
+    /* A rule that is taken and not applied would be worse than none. */
+    return choice == 1 ? err_set(reading->err, "%s: redact is not applied by this version", name)
+                       : 0;
 }
 
 static int read_own_objects(struct reading *reading, const char *name, json_t *value)
@@ -253,9 +253,8 @@ static int read_own_objects(struct reading *reading, const char *name, json_t *v
     if (!json_is_boolean(value) && !json_is_null(value)) {
         return err_set(reading->err, "%s is true or false", name);
     }
-    reading->policy->own_objects_only = json_is_true(value);
-    reading->has_own_objects = !json_is_null(value);
-    return 0;
+    return json_is_true(value) ? err_set(reading->err, "%s is not applied by this version", name)
+                               : 0;
 }
 
 /* ---- the tables ---- */
@@ -507,9 +506,6 @@ int policy_parse(json_t *body, const struct config *config, int64_t now_ms, stru
         uint64_t ttl_ms = config->ttl_default_ms < config->ttl_max_ms ? config->ttl_default_ms
                                                                       : config->ttl_max_ms;
         policy.expires_at_ms = now_ms + (int64_t)ttl_ms;
-    }
-    if (!reading.has_own_objects && policy.tenant.len > 0) {
-        policy.own_objects_only = true; /* tenants do not see each other's objects */
     }
     *ret = policy;
     return 0;

@@ -87,7 +87,7 @@ static void test_whole(void)
               "\"params\":{\"max_amount_usd\":20,\"flat_price_usd\":\"0.01\","
               "\"currencies\":[\"usd\"],\"to_prefixes\":[\"+49\"],\"from_domains\":[\"a.b\"],"
               "\"models\":[\"m\"],\"accounts\":[\"acct_1\"],\"customers\":[\"cus_1\"],"
-              "\"own_objects_only\":true,\"client_secret\":\"redact\"}," REQUIRED "}",
+              "\"own_objects_only\":false,\"client_secret\":\"pass\"}," REQUIRED "}",
               &p, &err) == 0);
     CHECK(str_equal(p.label, STR("a")) && str_equal(p.run_id, STR("r")) &&
           str_equal(p.credential, STR("c")) && str_equal(p.idempotency_scope, STR("s")));
@@ -98,8 +98,7 @@ static void test_whole(void)
     CHECK(p.source_count == 1 && p.currency_count == 1 && p.to_prefix_count == 1 &&
           p.from_domain_count == 1 && p.model_count == 1 && p.account_count == 1 &&
           p.customer_count == 1);
-    CHECK(p.max_amount == 20 * USD && p.flat_price == USD / 100 && p.own_objects_only &&
-          p.redact_client_secret);
+    CHECK(p.max_amount == 20 * USD && p.flat_price == USD / 100);
     CHECK(p.entry_count == 1 && str_equal(p.entries[0], STR("/v1/charges")));
 }
 
@@ -114,10 +113,7 @@ static void test_defaults_and_spellings(void)
           p.token_style == TOKEN_VK && !p.own_objects_only && p.requests_per_minute == 0);
     CHECK(parse("{\"agent_run_label\":\"x\"," REQUIRED "}", &p, &err) == 0 &&
           str_equal(p.label, STR("x")));
-    CHECK(parse("{\"tenant\":\"acme\"," REQUIRED "}", &p, &err) == 0 && p.own_objects_only);
-    CHECK(parse("{\"tenant\":\"acme\",\"params\":{\"own_objects_only\":false}," REQUIRED "}", &p,
-                &err) == 0 &&
-          !p.own_objects_only);
+    CHECK(parse("{\"tenant\":\"acme\"," REQUIRED "}", &p, &err) == 0 && !p.own_objects_only);
     CHECK(parse("{\"total_usd_cap\":null," REQUIRED "}", &p, &err) == 0 && p.total_cap_given &&
           p.total_cap == MONEY_NONE);
     CHECK(parse("{\"expires_at\":\"2026-11-27T02:00:00+01:00\"," REQUIRED "}", &p, &err) == 0 &&
@@ -154,6 +150,8 @@ static void test_refusals(void)
         {"{\"params\":{\"models\":[1]}," REQUIRED "}", "models"},
         {"{\"params\":{\"client_secret\":\"hide\"}," REQUIRED "}", "client_secret"},
         {"{\"params\":{\"own_objects_only\":1}," REQUIRED "}", "own_objects_only"},
+        {"{\"params\":{\"own_objects_only\":true}," REQUIRED "}", "own_objects_only"},
+        {"{\"params\":{\"client_secret\":\"redact\"}," REQUIRED "}", "client_secret"},
         {"{\"vendor\":\"shop\",\"daily_usd_cap\":1,\"allowed_endpoints\":\"/v1\"}",
          "allowed_endpoints"},
         {"{\"vendor\":\"shop\",\"daily_usd_cap\":\"a lot\",\"allowed_endpoints\":[\"/v1\"]}",
