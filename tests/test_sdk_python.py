@@ -95,7 +95,7 @@ class TwilioPython(harness.Case):
         self.assertEqual(caught.exception.status, 403)
 
     def test_the_account_page_that_holds_the_real_token_is_refused(self):
-        key = self.issue(vendor="twilio", allowed_endpoints=["/*"])
+        key = self.issue(vendor="twilio", allowed_endpoints=["/*", "accounts.fetch"])
         status, _, body = self.keybrake.ask(
             None, "GET", f"/twilio/2010-04-01/Accounts/{others.Twilio.ACCOUNT}.json", None,
             {"Authorization": harness.basic(others.Twilio.ACCOUNT, key["token"])})
