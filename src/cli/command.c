@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "cli/help.h"
 
 enum { VALUES_MAX = 512, ARGUMENTS_MAX = 512, PATH_SIZE = 4096 };
 
@@ -25,11 +26,11 @@ struct invocation {
     size_t argument_count;
 };
 
-static const struct option common_options[] = {
+const struct option common_options[] = {
     {"data", "DIR", "the data directory", false, false},
     {"help", NULL, "this text", false, false},
 };
-enum { COMMON_COUNT = sizeof(common_options) / sizeof(common_options[0]) };
+const size_t common_option_count = sizeof(common_options) / sizeof(common_options[0]);
 
 int say_refused(const char *format, ...)
 {
@@ -56,109 +57,6 @@ int say_usage(const struct invocation *invocation, const char *format, ...)
     return EXIT_USAGE;
 }
 
-/* ---- help ---- */
-
-static void print_option(const struct option *option)
-{
-    char left[64];
-
-    (void)snprintf(left, sizeof(left), "--%s%s%s", option->name,
-                   option->argument == NULL ? "" : " ",
-                   option->argument == NULL ? "" : option->argument);
-    (void)printf("  %-28s %s%s\n", left, option->help,
-                 option->required  ? " (required)"
-                 : option->repeats ? " (may be repeated)"
-                                   : "");
-}
-
-static void print_command_help(const struct command *command)
-{
-    (void)printf("keybrake %s%s%s %s\n\n%s\n\n", command->name,
-                 command->arguments[0] == '\0' ? "" : " ", command->arguments, "[options]",
-                 command->summary);
-    for (size_t i = 0; i < *command->option_count; i++) {
-        print_option(&command->options[i]);
-    }
-    for (size_t i = 0; i < COMMON_COUNT; i++) {
-        print_option(&common_options[i]);
-    }
-}
-
-static int print_help(void)
-{
-    (void)printf("keybrake keeps real API keys out of the places where agents run code.\n\n");
-    for (size_t i = 0; i < command_count; i++) {
-        (void)printf("  %-20s %s\n", commands[i].name, commands[i].summary);
-    }
-    (void)printf("\nkeybrake COMMAND --help tells more.  A first run:\n\n"
-                 "  keybrake init                              make the data directory\n"
-                 "  keybrake serve &                           start the broker\n"
-                 "  keybrake credential put stripe --vendor stripe   store the real key\n"
-                 "  keybrake key issue --vendor stripe --cap 50 --allow '/v1/payment_intents'\n");
-    return EXIT_DONE;
-}
-
-/* ---- the manual page ---- */
-
-/* groff reads a leading dot or quote as a request, and a bare '-' as a hyphen. */
-static void print_groff(const char *text)
-{
-    if (text[0] == '.' || text[0] == '\'') {
-        (void)fputs("\\&", stdout);
-    }
-    for (; *text != '\0'; text++) {
-        if (*text == '-' || *text == '\\') {
-            (void)putchar('\\');
-        }
-        (void)putchar(*text);
-    }
-}
-
-static void print_manual_option(const struct option *option)
-{
-    (void)fputs(".TP\n.B ", stdout);
-    print_groff("--");
-    print_groff(option->name);
-    if (option->argument != NULL) {
-        (void)fputs(" \\fI", stdout);
-        print_groff(option->argument);
-        (void)fputs("\\fR", stdout);
-    }
-    (void)putchar('\n');
-    print_groff(option->help);
-    (void)printf("%s%s.\n", option->required ? " (required)" : "",
-                 option->repeats ? " (may be repeated)" : "");
-}
-
-void print_manual(void)
-{
-    (void)puts(
-        ".TH KEYBRAKE 1\n.SH NAME\nkeybrake \\- keeps real API keys out of the places where "
-        "agents run code\n.SH SYNOPSIS\n.B keybrake\n.I command\n.RI [ options ]\n"
-        ".SH DESCRIPTION\nThe operator stores the real key of a vendor once; a sandbox gets a "
-        "vault key: for one vendor, named endpoints, so many dollars a day, a short life. "
-        "keybrake checks each request, swaps the real key in, forwards, counts the money and "
-        "keeps the record.\n.PP\nEvery command takes\n.B \\-\\-data\n.I DIR\nand\n"
-        ".BR \\-\\-help .\nIt talks to the server of that data directory, or to "
-        "$KEYBRAKE_URL with the token in $KEYBRAKE_TOKEN.\n.SH COMMANDS");
-    for (size_t i = 0; i < command_count; i++) {
-        (void)fputs(".SS ", stdout);
-        print_groff(commands[i].name);
-        (void)putchar(' ');
-        print_groff(commands[i].arguments);
-        (void)putchar('\n');
-        print_groff(commands[i].summary);
-        (void)puts(".");
-        for (size_t k = 0; k < *commands[i].option_count; k++) {
-            print_manual_option(&commands[i].options[k]);
-        }
-    }
-    (void)puts(
-        ".SH EXIT STATUS\n0 done, 1 refused or failed (one sentence on standard error), 2 usage.\n"
-        ".SH FILES\n.TP\n.I ~/.local/state/keybrake\nthe data directory; as root "
-        "/var/lib/keybrake.");
-}
-
 /* ---- parsing ---- */
 
 static const struct option *find_option(const struct command *command, struct str name)
@@ -168,7 +66,7 @@ static const struct option *find_option(const struct command *command, struct st
             return &command->options[i];
         }
     }
-    for (size_t i = 0; i < COMMON_COUNT; i++) {
+    for (size_t i = 0; i < common_option_count; i++) {
         if (str_equal(str_from(common_options[i].name), name)) {
             return &common_options[i];
         }
@@ -289,39 +187,23 @@ static const struct command *find_command(int argc, char **argv, int *ret_words)
     return NULL;
 }
 
-/* "keybrake key" and "keybrake key --help" list what begins with that word. */
-static bool print_group(const char *word)
-{
-    bool any = false;
-
-    for (size_t i = 0; i < command_count; i++) {
-        struct str rest = str_from(commands[i].name);
-        struct str first = str_take_until(&rest, ' ');
-        if (rest.len > 0 && str_equal(first, str_from(word))) {
-            (void)printf("  keybrake %s %s\n      %s\n", commands[i].name, commands[i].arguments,
-                         commands[i].summary);
-            any = true;
-        }
-    }
-    return any;
-}
-
 int command_main(int argc, char **argv)
 {
     struct invocation invocation = {0};
     int words = 0;
 
     if (argc < 2) {
-        (void)print_help();
+        help_print();
         return EXIT_USAGE;
     }
     if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
         strcmp(argv[1], "-h") == 0) {
-        return print_help();
+        help_print();
+        return EXIT_DONE;
     }
     invocation.command = find_command(argc - 1, argv + 1, &words);
     if (invocation.command == NULL) {
-        if (print_group(argv[1])) {
+        if (help_print_group(argv[1])) {
             return argc > 2 && strcmp(argv[2], "--help") == 0 ? EXIT_DONE : EXIT_USAGE;
         }
         (void)fprintf(stderr, "keybrake: there is no command '%s'\nTry: keybrake help\n", argv[1]);
@@ -332,7 +214,7 @@ int command_main(int argc, char **argv)
         return rc;
     }
     if (option_given(&invocation, "help")) {
-        print_command_help(invocation.command);
+        help_print_command(invocation.command);
         return EXIT_DONE;
     }
     rc = check_whole(&invocation);

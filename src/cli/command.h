@@ -40,12 +40,13 @@ struct command {
 
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
+/* What every command takes. */
+extern const struct option common_options[];
+extern const size_t common_option_count;
+
 /* The whole table, in the order of the help. */
 extern const struct command commands[];
 extern const size_t command_count;
-
-/* The manual page of all commands, in groff's man macros, on standard output. */
-void print_manual(void);
 
 /* Finds the command, parses, runs it.  What main() returns. */
 int command_main(int argc, char **argv);

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "cli/help.h"
+
 static const struct option no_options[1];
 static const size_t no_options_count;
 
@@ -17,7 +19,7 @@ static int run_version(const struct invocation *invocation)
 static int run_man(const struct invocation *invocation)
 {
     (void)invocation;
-    print_manual();
+    help_print_manual();
     return EXIT_DONE;
 }
 
