@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names: real queries to a name server of our own, in a network namespace with its own resolv.conf.
+
+Needs root and network and mount namespaces; runs itself again inside them.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+INSIDE = "KEYBRAKE_TEST_INSIDE"
+
+
+def namespaces_work():
+    done = subprocess.run(["unshare", "-n", "-m", "true"], capture_output=True, check=False)
+    return os.getuid() == 0 and done.returncode == 0
+
+
+@unittest.skipIf(INSIDE in os.environ, "this is the inside")
+class Names(unittest.TestCase):
+    @unittest.skipUnless(namespaces_work(), "needs root, network and mount namespaces")
+    def test_inside_a_network_of_our_own(self):
+        with tempfile.TemporaryDirectory() as place:
+            resolv = pathlib.Path(place) / "resolv.conf"
+            resolv.write_text("nameserver 127.0.0.1\n")
+            script = (f"ip link set lo up && mount --bind {resolv} /etc/resolv.conf && "
+                      f"exec {sys.executable} {HERE / 'run'} test_names.Inside")
+            done = subprocess.run(["unshare", "-n", "-m", "sh", "-c", script], text=True,
+                                  capture_output=True, timeout=120, check=False,
+                                  env={**os.environ, INSIDE: "1"})
+        self.assertRegex(done.stdout.splitlines()[-1], r"^[1-9]\d* passed, 0 failed", done.stdout)
+
+
+if INSIDE in os.environ:
+    import harness
+    from name_server import NameServer
+
+    class Inside(harness.Case):
+        vendors = []
+
+        @classmethod
+        def setUpClass(cls):
+            cls.turn = 0
+            cls.names = NameServer({
+                "api.double.test": ["127.0.0.1"],
+                "six.double.test": ["::1", "127.0.0.1"],
+                "mixed.double.test": ["93.184.216.34", "127.0.0.1"],
+                "silent.double.test": "silent",
+                "refused.double.test": "refused",
+                "meta.double.test": ["169.254.169.254"],
+                "turning.double.test": cls.turning,
+            }).start()
+            super().setUpClass()
+            harness.certify(cls.place.certificates, "cert",
+                            "DNS:*.double.test,DNS:localhost,IP:127.0.0.1")
+            cls.add_double("stripe")
+            cls.port = cls.doubles["stripe"].port
+
+        @classmethod
+        def turning(cls):
+            """The first answer is a public address, the next ones are ours: a rebinding."""
+            cls.turn += 1
+            return ["93.184.216.34"] if cls.turn <= 2 else ["127.0.0.1"]
+
+        def ask_by(self, host, private=True):
+            name = host.partition(".")[0] + ("" if private else "-public")
+            body = self.credential("stripe", self.port)
+            body["upstream"] = f"https://{host}:{self.port}"
+            body["allow_private"] = private
+            self.keybrake.api("PUT", f"/v1/credentials/{name}", body)
+            key = self.issue(credential=name)
+            return self.ask(key, "GET", "/stripe/v1/balance")
+
+        def test_a_name_is_looked_up_and_dialled(self):
+            self.assertEqual(self.ask_by("api.double.test")[0], 200)
+            self.assertIn(("api.double.test", 1), self.names.asked)
+
+        def test_one_of_two_addresses_answers(self):
+            self.assertEqual(self.ask_by("six.double.test")[0], 200)
+
+        def test_private_addresses_are_refused_however_they_come(self):
+            before = len(self.doubles["stripe"].calls)
+            for host in ("api.double.test", "meta.double.test", "mixed.double.test"):
+                status, headers, _ = self.ask_by(host, private=False)
+                self.assertEqual((status, headers["keybrake-denied"]),
+                                 (502, "upstream_unreachable"), host)
+            self.assertEqual(len(self.doubles["stripe"].calls), before)
+
+        def test_names_that_are_not(self):
+            for host in ("nowhere.double.test", "refused.double.test"):
+                status, headers, _ = self.ask_by(host)
+                self.assertEqual((status, headers["keybrake-denied"]),
+                                 (502, "upstream_unreachable"), host)
+
+        def test_a_silent_name_server_holds_up_nobody_else(self):
+            import threading
+            import time
+            answers = []
+            thread = threading.Thread(
+                target=lambda: answers.append((self.ask_by("silent.double.test"), time.monotonic())))
+            began = time.monotonic()
+            thread.start()
+            time.sleep(0.3)
+            self.assertEqual(self.ask_by("api.double.test")[0], 200)
+            self.assertLess(time.monotonic() - began, 2)
+            thread.join()
+            (status, headers, _), ended = answers[0]
+            self.assertEqual(status, 502 if status == 502 else 504)
+            self.assertLess(ended - began, 8)
