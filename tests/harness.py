@@ -17,6 +17,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import secrets
 import shutil
 import signal
@@ -37,6 +38,8 @@ import other_doubles as others  # noqa: E402
 import stripe_double  # noqa: E402
 
 BINARY = os.environ.get("KEYBRAKE", str(ROOT / "out" / "release" / "keybrake"))
+# A build that watches itself: it may call more and keeps what it freed.
+SANITIZED = pathlib.Path(BINARY).parent.name == "sanitize"
 AS_ROOT = os.getuid() == 0
 READY_SECONDS = 20
 
@@ -104,6 +107,12 @@ def free_port():
         return probe.getsockname()[1]
 
 
+# What no log may say: a sanitizer's report; and, unless a test kills, the death of a process.
+REPORTS = re.compile(r".*(runtime error|(Address|Leak|UndefinedBehavior)Sanitizer|Assertion .* failed"
+                     r"|\*\*\* .* terminated).*")
+DEATHS = re.compile(r"^keybrake(?: \S+)? \w+ (?:died|fault) .*", re.MULTILINE)
+
+
 class Refusal(Exception):
     """The API said no."""
 
@@ -115,6 +124,8 @@ class Refusal(Exception):
 class Keybrake:
     """One data directory and the server on it."""
 
+    deaths_expected = False
+
     def __init__(self, place, name="data", options=(), scheme="http"):
         self.place = place
         self.data = place.path / name
@@ -125,6 +136,7 @@ class Keybrake:
         self.token = None
         self.door_port, self.control_port = free_port(), free_port()
         self.log_path = place.path / f"{name}.log"
+        self.log_checked = 0
 
     # -- command line
 
@@ -211,6 +223,18 @@ class Keybrake:
         self.process.stdout.close()
         self.log.close()
         self.process = None
+        self.check_log()
+
+    def check_log(self):
+        """What went wrong unseen fails whoever stops the server; said once."""
+        text = self.log_text()[self.log_checked:]
+        self.log_checked += len(text)
+        found = [m[0] for m in REPORTS.finditer(text)]
+        if not self.deaths_expected:
+            found += [m[0] for m in DEATHS.finditer(text)]
+        if found:
+            raise AssertionError("the server's log says:\n" + "\n".join(found[:20])
+                                 + "\n\nits end:\n" + text[-6000:])
 
     def reload(self):
         self.process.send_signal(signal.SIGHUP)
@@ -296,12 +320,14 @@ class Case(unittest.TestCase):
     options = []
     scheme = "http"
     daily_usd_cap = 100
+    deaths_expected = False  # do processes of the server die in these tests?
 
     @classmethod
     def setUpClass(cls):
         cls.place = Place()
         cls.doubles, cls.secrets = {}, {}
         cls.keybrake = Keybrake(cls.place, options=cls.options, scheme=cls.scheme)
+        cls.keybrake.deaths_expected = cls.deaths_expected
         if cls.scheme == "https":
             cls.keybrake.options += ["--tls-cert", str(cls.place.certificates / "cert.pem"),
                                      "--tls-key", str(cls.place.certificates / "cert.key")]
@@ -315,10 +341,12 @@ class Case(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        cls.keybrake.kill()
-        for double in cls.doubles.values():
-            double.stop()
-        cls.place.remove()
+        try:
+            cls.keybrake.kill()
+        finally:
+            for double in cls.doubles.values():
+                double.stop()
+            cls.place.remove()
 
     @classmethod
     def add_double(cls, vendor):

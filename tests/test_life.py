@@ -13,6 +13,8 @@ import harness
 
 
 class Deaths(harness.Case):
+    deaths_expected = True
+
     def works(self, key):
         try:
             return self.ask(key, "GET", "/stripe/v1/balance")[0] == 200

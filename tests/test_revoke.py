@@ -10,6 +10,8 @@ import harness
 
 
 class Revoke(harness.Case):
+    deaths_expected = True  # a frozen gate is killed
+
     def test_live_streams_are_cut(self):
         key = self.issue()
         with self.keybrake.connect() as connection:

@@ -245,6 +245,14 @@ static void finish(struct request *request)
     request_free(request);
 }
 
+static bool has_expired(const struct request *request)
+{
+    enum key_status status = KEY_ACTIVE;
+
+    (void)key_first_inactive(request->judge, request->decision.key, &status);
+    return status == KEY_EXPIRED;
+}
+
 /* Did the vault have nothing to show to the client?  Then the judge says why. */
 static bool outcome_is_refusal(const struct request *request, enum verdict *ret_verdict,
                                const char **ret_why)
@@ -261,7 +269,7 @@ static bool outcome_is_refusal(const struct request *request, enum verdict *ret_
     }
     switch (outcome->error) {
     case UPSTREAM_REVOKED:
-        *ret_verdict = VERDICT_REVOKED_KEY;
+        *ret_verdict = has_expired(request) ? VERDICT_EXPIRED_KEY : VERDICT_REVOKED_KEY;
         *ret_why = "this vault key ended while the request was under way";
         return true;
     case UPSTREAM_CREDENTIAL:

@@ -194,7 +194,8 @@ void metrics_write(const struct judge *judge, struct buf *out)
                     &metrics->added);
     write_histogram(out, "keybrake_upstream_latency_seconds",
                     "First byte sent to the vendor to its first answer byte.", &metrics->upstream);
-    write_histogram(out, "keybrake_commit_seconds", "One durable batch of rows.", &metrics->commit);
+    write_histogram(out, "keybrake_commit_latency_seconds", "One durable batch of rows.",
+                    &metrics->commit);
     write_peers(judge, out);
     write_number(out, "keybrake_keys_live", "gauge", "Vault keys that have not ended.",
                  judge->live_keys);

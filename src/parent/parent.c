@@ -318,12 +318,13 @@ static int reload_with(struct parent *parent, const struct message_compiled *mes
         arena_free(arena);
         return fixed == NULL ? -1 : err_set(err, "'%s' changes only with a restart", fixed);
     }
+    /* "user" is fixed: it is the same name, but the text in the old arena ends with it. */
+    if (parent->settings.user.len > 0 && parent->user[0] != '\0') {
+        parent->user = parent->settings.user.data;
+    }
+    parent->house.supplies.user = parent->user;
     arena_free(parent->arena);
     parent->arena = arena;
-    parent->user = parent->settings.user.len > 0 && parent->user[0] != '\0'
-                       ? parent->settings.user.data
-                       : parent->user;
-    parent->house.supplies.user = parent->user;
     use_config(parent, fd);
     return 0;
 }
