@@ -38,16 +38,6 @@ void buf_clear(struct buf *buf)
     *buf = (struct buf){.max = buf->max, .wipe = buf->wipe};
 }
 
-size_t buf_len(const struct buf *buf)
-{
-    return buf->end - buf->start;
-}
-
-struct str buf_str(const struct buf *buf)
-{
-    return buf->data == NULL ? STR_NONE : str_of(buf->data + buf->start, buf_len(buf));
-}
-
 static void move_to(struct buf *buf, size_t size)
 {
     unsigned char *fresh = mem_grow(NULL, size, 1);

@@ -29,8 +29,16 @@ void buf_init(struct buf *buf, size_t max);       /* allocates nothing yet */
 void buf_init_wiped(struct buf *buf, size_t max); /* for bytes that may be secret */
 void buf_clear(struct buf *buf);                  /* frees; may be used again, same maximum */
 
-size_t buf_len(const struct buf *buf);
-struct str buf_str(const struct buf *buf); /* valid until the next change */
+static inline size_t buf_len(const struct buf *buf)
+{
+    return buf->end - buf->start;
+}
+
+/* Valid until the next change. */
+static inline struct str buf_str(const struct buf *buf)
+{
+    return buf->data == NULL ? STR_NONE : str_of(buf->data + buf->start, buf_len(buf));
+}
 
 /* Room for `len` more bytes: a place to write to, or NULL above the maximum (then `overflow` is
  * set).  buf_added() says how many were written. */

@@ -3,27 +3,6 @@
 
 #include <string.h>
 
-struct str str_from(const char *text)
-{
-    return (struct str){text, text == NULL ? 0 : strlen(text)};
-}
-
-struct str str_of(const void *data, size_t len)
-{
-    return (struct str){data, len};
-}
-
-struct str str_slice(struct str s, size_t from, size_t to)
-{
-    if (to > s.len) {
-        to = s.len;
-    }
-    if (from > to) {
-        from = to;
-    }
-    return s.len == 0 ? STR_NONE : (struct str){s.data + from, to - from};
-}
-
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t';
@@ -39,11 +18,6 @@ struct str str_trim(struct str s)
         s.len--;
     }
     return s;
-}
-
-bool str_equal(struct str a, struct str b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
 bool str_equal_nocase(struct str a, struct str b)
@@ -125,22 +99,6 @@ bool str_to_u64(struct str s, uint64_t *ret_value)
     }
     *ret_value = value;
     return true;
-}
-
-char ascii_lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
-bool ascii_is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-bool ascii_is_alpha(char c)
-{
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'z';
 }
 
 int ascii_hex_value(char c)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/wire.h"
 
+#include <endian.h>
 #include <string.h>
 
 /* Arrays inside arrays inside ... : the schemas nest this deep at most, by construction. */
@@ -11,110 +12,180 @@ static const struct wire_field u64_fields[] = {
 const struct wire_schema wire_str_schema = {"str", sizeof(struct str), 1, str_fields};
 const struct wire_schema wire_u64_schema = {"u64", sizeof(uint64_t), 1, u64_fields};
 
-static void put_number(struct buf *out, uint64_t value, size_t size)
-{
-    unsigned char bytes[8];
+/*
+ * The writer's place in `out`: room is made for whole runs of fields, and nothing is checked or
+ * stored for each byte of them.
+ */
+struct writer {
+    struct buf *out;
+    unsigned char *at, *end;
+};
 
-    for (size_t i = 0; i < size; i++) {
-        bytes[i] = (unsigned char)(value >> (8 * i));
+static void start_writing(struct writer *writer, struct buf *out)
+{
+    *writer = (struct writer){.out = out};
+    if (out->data != NULL) {
+        writer->at = out->data + out->end;
+        writer->end = out->data + out->size;
     }
-    (void)buf_add(out, bytes, size);
+}
+
+static void stop_writing(struct writer *writer)
+{
+    if (writer->at != NULL) {
+        writer->out->end = (size_t)(writer->at - writer->out->data);
+    }
+}
+
+/* False at the buffer's maximum. */
+static bool make_room(struct writer *writer, size_t len)
+{
+    if (writer->at != NULL && (size_t)(writer->end - writer->at) >= len &&
+        (size_t)(writer->at - writer->out->data) - writer->out->start + len <= writer->out->max) {
+        return true;
+    }
+    stop_writing(writer);
+    if (buf_room(writer->out, len) == NULL) {
+        return false;
+    }
+    start_writing(writer, writer->out);
+    return true;
+}
+
+static void put_u32(struct writer *writer, uint32_t value)
+{
+    value = htole32(value);
+    memcpy(writer->at, &value, sizeof(value));
+    writer->at += sizeof(value);
 }
 
 static bool put_fields(const struct wire_schema *schema, const unsigned char *thing,
-                       struct buf *out);
+                       struct writer *writer);
 
-static bool put_array(const struct wire_field *field, const unsigned char *thing, struct buf *out)
+static bool put_array(const struct wire_field *field, const unsigned char *thing,
+                      struct writer *writer)
 {
     const unsigned char *elements;
     size_t count;
 
     memcpy(&elements, thing + field->offset, sizeof(elements));
     memcpy(&count, thing + field->count_offset, sizeof(count));
-    if (count > field->max) {
+    if (count > field->max || !make_room(writer, sizeof(uint32_t))) {
         return false;
     }
-    put_number(out, count, 4);
+    put_u32(writer, (uint32_t)count);
     for (size_t i = 0; i < count; i++) {
-        if (!put_fields(field->sub, elements + i * field->sub->size, out)) {
+        if (!put_fields(field->sub, elements + i * field->sub->size, writer)) {
             return false;
         }
     }
     return true;
 }
 
-static bool put_field(const struct wire_field *field, const unsigned char *thing, struct buf *out)
+static bool put_str(const struct wire_field *field, const unsigned char *at, struct writer *writer)
+{
+    struct str text;
+
+    memcpy(&text, at, sizeof(text));
+    if (text.len > field->max || !make_room(writer, sizeof(uint32_t) + text.len)) {
+        return false;
+    }
+    put_u32(writer, (uint32_t)text.len);
+    if (text.len > 0) {
+        memcpy(writer->at, text.data, text.len);
+        writer->at += text.len;
+    }
+    return true;
+}
+
+static const unsigned char sizes[] = {
+    [WIRE_KIND_BOOL] = 1, [WIRE_KIND_ENUM] = 1, [WIRE_KIND_U32] = 4,
+    [WIRE_KIND_U64] = 8,  [WIRE_KIND_I64] = 8,  [WIRE_KIND_DIGEST] = DIGEST_SIZE,
+};
+
+static bool put_field(const struct wire_field *field, const unsigned char *thing,
+                      struct writer *writer)
 {
     const unsigned char *at = thing + field->offset;
     uint64_t u64;
     uint32_t u32;
     int small;
     bool flag;
-    struct str text;
 
+    switch (field->kind) {
+    case WIRE_KIND_STR:
+        return put_str(field, at, writer);
+    case WIRE_KIND_STRUCT:
+        return put_fields(field->sub, at, writer);
+    case WIRE_KIND_ARRAY:
+        return put_array(field, thing, writer);
+    default:
+        break;
+    }
+    if (!make_room(writer, sizes[field->kind])) {
+        return false;
+    }
     switch (field->kind) {
     case WIRE_KIND_BOOL:
         memcpy(&flag, at, sizeof(flag));
-        put_number(out, flag, 1);
+        *writer->at++ = flag;
         return true;
     case WIRE_KIND_ENUM:
         memcpy(&small, at, sizeof(small));
-        put_number(out, (uint64_t)small, 1);
+        *writer->at++ = (unsigned char)small;
         return small >= 0 && (size_t)small < field->max;
     case WIRE_KIND_U32:
         memcpy(&u32, at, sizeof(u32));
-        put_number(out, u32, 4);
+        put_u32(writer, u32);
         return true;
     case WIRE_KIND_U64:
     case WIRE_KIND_I64:
         memcpy(&u64, at, sizeof(u64));
-        put_number(out, u64, 8);
+        u64 = htole64(u64);
+        memcpy(writer->at, &u64, sizeof(u64));
+        writer->at += sizeof(u64);
         return true;
-    case WIRE_KIND_STR:
-        memcpy(&text, at, sizeof(text));
-        put_number(out, text.len, 4);
-        (void)buf_add_str(out, text);
-        return text.len <= field->max;
     case WIRE_KIND_DIGEST:
-        (void)buf_add(out, at, DIGEST_SIZE);
+        memcpy(writer->at, at, DIGEST_SIZE);
+        writer->at += DIGEST_SIZE;
         return true;
-    case WIRE_KIND_STRUCT:
-        return put_fields(field->sub, at, out);
-    case WIRE_KIND_ARRAY:
-        return put_array(field, thing, out);
+    default:
+        return false;
     }
-    return false;
 }
 
 static bool put_fields(const struct wire_schema *schema, const unsigned char *thing,
-                       struct buf *out)
+                       struct writer *writer)
 {
     for (size_t i = 0; i < schema->count; i++) {
-        if (!put_field(&schema->fields[i], thing, out)) {
+        if (!put_field(&schema->fields[i], thing, writer)) {
             return false;
         }
     }
-    return !out->overflow;
+    return true;
 }
 
 bool wire_encode(const struct wire_schema *schema, const void *thing, struct buf *out)
 {
-    return put_fields(schema, thing, out);
+    struct writer writer;
+
+    start_writing(&writer, out);
+    bool fits = put_fields(schema, thing, &writer);
+    stop_writing(&writer);
+    return fits;
 }
 
-static bool get_number(struct str *in, size_t size, uint64_t *ret)
+static inline bool get_number(struct str *in, size_t size, uint64_t *ret)
 {
-    uint64_t value = 0;
+    uint64_t value = 0; /* little-endian until it is returned */
 
     if (in->len < size) {
         return false;
     }
-    for (size_t i = 0; i < size; i++) {
-        value |= (uint64_t)(unsigned char)in->data[i] << (8 * i);
-    }
+    memcpy(&value, in->data, size);
     in->data += size;
     in->len -= size;
-    *ret = value;
+    *ret = le64toh(value);
     return true;
 }
 

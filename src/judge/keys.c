@@ -264,7 +264,8 @@ static struct key *new_key(struct judge *judge, const struct message_row_key *ro
     table_add(&judge->keys_by_id, key);
     table_add(&judge->keys_by_token, key);
     key->owner = window_owner(LEVEL_KEY, key_id(key));
-    (void)snprintf(key->shadow, sizeof(key->shadow), "observe:%.*s", STR_FMT(key_id(key)));
+    struct str id = str_slice(key_id(key), 0, sizeof(key->shadow) - sizeof("observe:"));
+    (void)snprintf(key->shadow, sizeof(key->shadow), "observe:%.*s", STR_FMT(id));
     key->shadow_owner = window_owner(LEVEL_KEY, str_from(key->shadow));
     number_seen(judge, NUMBER_KEY, key->number);
     return key;
