@@ -695,6 +695,9 @@ static void time_is_up(struct visitor *client)
         if (!client->shrunk) {
             buf_clear(&client->in);
             buf_clear(&client->out);
+            if (client->tls != NULL) {
+                tls_rest(client->tls);
+            }
             client->shrunk = true;
             client->gate->shrunk++;
             return;

@@ -161,7 +161,6 @@ static int set_common(SSL_CTX *ctx, struct err *err)
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                  SSL_OP_CLEANSE_PLAINTEXT | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                  SSL_OP_PRIORITIZE_CHACHA);
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(ctx, 0); /* or OpenSSL would hold bytes that we do not know of */
     if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
         SSL_CTX_set_max_early_data(ctx, 0) != 1 ||
@@ -705,6 +704,11 @@ void tls_sent(struct tls *tls, size_t len)
     if (buf_len(&tls->out) == 0 && tls->out.size > OUTPUT_KEPT) {
         buf_clear(&tls->out);
     }
+}
+
+void tls_rest(struct tls *tls)
+{
+    (void)SSL_free_buffers(tls->ssl); /* refuses while something is in them */
 }
 
 bool tls_has_partial(const struct tls *tls)

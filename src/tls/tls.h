@@ -69,6 +69,9 @@ void tls_close(struct tls *tls); /* close_notify into the output; once */
 
 struct str tls_output(const struct tls *tls);    /* until the next call on this connection */
 void tls_sent(struct tls *tls, size_t len);      /* the socket took so much of it */
+/* Gives back OpenSSL's record buffers, 34 KiB, until it is used again.  For connections that have
+ * been idle a while; doing it after each record would cost more than the record. */
+void tls_rest(struct tls *tls);
 bool tls_has_partial(const struct tls *tls);     /* a part of a record is in */
 bool tls_was_resumed(const struct tls *tls);     /* of a finished handshake */
 const char *tls_protocol(const struct tls *tls); /* "TLSv1.3" */

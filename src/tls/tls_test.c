@@ -414,6 +414,8 @@ static void test_idle_memory(struct tls_context *client, struct tls_context *ser
         CHECK(tls_send(pairs[i].client, STR("GET / HTTP/1.1")));
         pair_run(&pairs[i], 0);
         buf_clear(&pairs[i].to_server);
+        tls_rest(pairs[i].client);
+        tls_rest(pairs[i].server);
     }
     size_t each = (mallinfo2().uordblks - before) / (2 * PAIRS);
     char text[64];

@@ -22,6 +22,7 @@ enum {
     ATTEMPT_MS = 1500, /* of one address, when there are others */
     BUCKETS = 256,
     SWEEP_MS = 1000,
+    JUST_NOW_MS = 20,
     DETAIL_SIZE = 512,
 };
 
@@ -62,6 +63,7 @@ struct upstream {
     /* sending */
     struct list dirty;
     bool held, paused, reused, ended;
+    bool resting; /* idle, and its buffers are given back */
     bool deaf;       /* takes no more bytes of ours */
     size_t preamble; /* bytes of the handshake before the request's in tls_output() */
     uint64_t wire_bytes;
@@ -672,6 +674,7 @@ static void go_on_handshake(struct upstream *upstream)
 static void on_idle_ready(struct upstream *upstream)
 {
     /* A session ticket or two may come late; anything else ends it. */
+    upstream->resting = false;
     if (!receive(upstream) || buf_len(&upstream->in) > 0 || upstream->ended) {
         loop_timer_stop(upstream->all->loop, &upstream->timer);
         upstream_close(upstream);
@@ -743,6 +746,13 @@ static bool is_alive(struct upstream *upstream)
     return recv(upstream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
+/* The loop tells when an idle connection ends, so that one given back this instant is asked only
+ * where a request cannot be sent again. */
+static bool may_have_gone(const struct upstream *upstream, bool fresh, uint64_t now)
+{
+    return fresh || now - upstream->idle_since_ms >= JUST_NOW_MS;
+}
+
 struct upstream *upstream_take(struct upstreams *all, const struct credential *credential,
                                const struct url *target, bool fresh,
                                const struct upstream_user *user, void *ctx)
@@ -762,7 +772,7 @@ struct upstream *upstream_take(struct upstreams *all, const struct credential *c
         if (fresh && now - upstream->idle_since_ms >= LIMIT_POOL_FRESH_MS) {
             return NULL; /* and those before it are staler still */
         }
-        if (!is_alive(upstream)) {
+        if (may_have_gone(upstream, fresh, now) && !is_alive(upstream)) {
             upstream_close(upstream);
             continue;
         }
@@ -774,6 +784,7 @@ struct upstream *upstream_take(struct upstreams *all, const struct credential *c
         upstream->user = user;
         upstream->ctx = ctx;
         upstream->reused = true;
+        upstream->resting = false;
         upstream->wire_bytes = 0;
         return upstream;
     }
@@ -798,8 +809,6 @@ void upstream_give(struct upstream *upstream)
     upstream->ctx = NULL;
     upstream->held = false;
     upstream_pause(upstream, false);
-    buf_clear(&upstream->in);
-    buf_clear(&upstream->out);
     upstream->idle_since_ms = loop_now_ms(all->loop);
     list_add(bucket_of(all, upstream->credential, str_from(upstream->host), upstream->port),
              &upstream->bucket);
@@ -811,11 +820,29 @@ void upstream_give(struct upstream *upstream)
     }
 }
 
+/* An idle connection keeps no buffers. */
+static void rest(struct upstream *upstream)
+{
+    if (!upstream->resting && upstream->tls != NULL) {
+        tls_rest(upstream->tls);
+    }
+    upstream->resting = true;
+    buf_clear(&upstream->in);
+    buf_clear(&upstream->out);
+}
+
 static void sweep(void *ctx)
 {
     struct upstreams *all = ctx;
     uint64_t now = loop_now_ms(all->loop);
 
+    for (struct list *link = all->age.next; link != &all->age; link = link->next) {
+        struct upstream *upstream = LIST_THING(link, struct upstream, age);
+        if (now - upstream->idle_since_ms < SWEEP_MS) {
+            break; /* those behind it are younger */
+        }
+        rest(upstream);
+    }
     while (!list_empty(&all->age)) {
         struct upstream *oldest = LIST_THING(all->age.next, struct upstream, age);
         if (now - oldest->idle_since_ms < LIMIT_POOL_IDLE_MS) {
