@@ -226,7 +226,7 @@ static int read_token_style(struct reading *reading, const char *name, json_t *v
 {
     static const char *const choices[TOKEN_STYLE_COUNT] = {
         [TOKEN_VK] = "vk", [TOKEN_SK] = "sk", [TOKEN_RK] = "rk"};
-    int choice;
+    int choice = TOKEN_VK;
 
     if (read_choice(reading, name, value, choices, TOKEN_STYLE_COUNT, &choice) < 0) {
         return -1;
