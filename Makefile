@@ -69,5 +69,6 @@ $(OUT)/%: $(OUT)/%.o $(OUT)/core.a
 
 .PHONY: all test build-tests impostors fuzzers install clean
 .SECONDARY:
+$(patsubst %.c,$(OUT)/%.o,$(TESTS) $(IMPOSTORS)): CFLAGS += -O2 -fno-lto
 $(call bin,$(TESTS) $(IMPOSTORS)): LDFLAGS += -fno-lto
 -include $(shell find out -name '*.d' 2>/dev/null)
