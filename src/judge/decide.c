@@ -37,6 +37,16 @@ struct str admit_header(const struct message_admit *admit, struct str name, size
     return value;
 }
 
+bool decide_key_is_honoured(const struct message_admit *admit, const struct decision *decision)
+{
+    const struct pack_idempotency *idempotency = &decision->pack->idempotency;
+    const struct pack_operation *operation = decision->match.operation;
+
+    return idempotency->header.len > 0 &&
+           ((idempotency->every_post && str_equal(admit->method, STR("POST"))) ||
+            (operation != NULL && operation->idempotent));
+}
+
 struct str decide_scope(const struct key *key)
 {
     if (key->scope.len > 0) {
@@ -448,6 +458,14 @@ static bool body_type_fits(const struct message_admit *admit, struct decision *d
     if (count == 0 && admit->body == BODY_NONE) {
         return true;
     }
+    /* A vendor that decodes it would read another body than we do. */
+    size_t codings = 0;
+    struct str coding = admit_header(admit, STR("content-encoding"), &codings);
+    if (codings > 1 || (codings == 1 && !str_equal_nocase(coding, STR("identity")))) {
+        (void)refuse(decision, VERDICT_BAD_REQUEST,
+                     "the body of this request must be sent as it is, without Content-Encoding");
+        return false;
+    }
     if (count > 1 || (count == 0 && wanted != NULL) ||
         (wanted != NULL && !str_equal_nocase(type, str_from(wanted)))) {
         (void)refuse(decision, VERDICT_BAD_REQUEST,
@@ -650,7 +668,9 @@ static bool repeat_allowed(struct judge *judge, const struct message_admit *admi
         body = facts->digest;
     }
     decision->repeat = REPEAT_NEW;
-    if (!decision->costs || decision->client_key.len == 0) {
+    /* Where the vendor takes no notice of the key each request is done, and each is charged. */
+    if (!decision->costs || decision->client_key.len == 0 ||
+        !decide_key_is_honoured(admit, decision)) {
         return true;
     }
     decision->scope = scope_digest(admit, decision, decide_scope(decision->key));

@@ -36,6 +36,9 @@ enum verdict refuse(struct decision *decision, enum verdict verdict, const char 
 /* The value of a header, and how often it stands there. */
 struct str admit_header(const struct message_admit *admit, struct str name, size_t *ret_count);
 
+/* Does the vendor promise to do this request once only under one idempotency key? */
+bool decide_key_is_honoured(const struct message_admit *admit, const struct decision *decision);
+
 /* What idempotency is scoped by: the key's own scope, its run, its label, its id. */
 struct str decide_scope(const struct key *key);
 

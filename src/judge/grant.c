@@ -31,16 +31,6 @@ bool grant_possible(const struct request *request)
     return vault != NULL && !vault->dying;
 }
 
-static bool vendor_honours_key(const struct request *request)
-{
-    const struct pack *pack = request->decision.pack;
-    const struct pack_operation *operation = request->decision.match.operation;
-
-    return pack->idempotency.header.len > 0 &&
-           ((pack->idempotency.every_post && str_equal(request->admit.method, STR("POST"))) ||
-            (operation != NULL && operation->idempotent));
-}
-
 /* "kb." and ten characters that only this server can make for this scope, then the client's key:
  * two runs under one credential cannot meet, and a retry says the same again. */
 static struct str vendor_key(struct request *request)
@@ -88,7 +78,7 @@ static void judged_headers(struct request *request, struct message_grant *grant)
         arena_zeroed(request->arena, admit->header_count + 1, sizeof(headers[0]));
     bool typed = request->has_body_facts; /* the body was read as what its type says */
     size_t count = 0;
-    bool honoured = vendor_honours_key(request);
+    bool honoured = decide_key_is_honoured(admit, &request->decision);
 
     for (size_t i = 0; i < admit->header_count; i++) {
         const struct pack_header *judged = pack_find_header(pack, admit->headers[i].name);
@@ -351,6 +341,14 @@ static bool repeat_settles(const struct request *request, const struct hold *hol
             (settlement->state == HOLD_VOIDED && request->outcome.replayed));
 }
 
+/* An attempt before this one was sent and never answered.  What is refused at the second may have
+ * been done at the first: many vendors look at limits and keys before they look for a repeat. */
+static bool proves_nothing(const struct message_outcome *outcome)
+{
+    return outcome->retried && !outcome->replayed && outcome->outcome == OUTCOME_ANSWERED &&
+           outcome->status / 100 != 2;
+}
+
 static const struct message_facts *usable_answer(const struct request *request)
 {
     const struct message_facts *facts = &request->answer_facts;
@@ -384,7 +382,8 @@ static void settle_hold(struct request *request, struct hold *hold)
 
     cost_settle(&question, &reserved, &request->outcome, usable_answer(request), &settlement);
     if (!hold_may_move(hold->row.state, settlement.state) || settlement.posted < 0 ||
-        settlement.held < 0) {
+        settlement.held < 0 ||
+        (settlement.state == HOLD_VOIDED && proves_nothing(&request->outcome))) {
         settlement = (struct settlement){.state = HOLD_UNKNOWN, .held = hold->row.held};
     }
     if (request->first ? hold->row.state != HOLD_OPEN

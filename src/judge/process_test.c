@@ -366,23 +366,29 @@ struct issued {
     struct text id, token;
 };
 
-static struct issued issue(int64_t cap_usd)
+static struct issued issue_priced(int64_t cap_usd, int64_t flat_price)
 {
-    struct str entries[] = {STR("/v1/payment_intents"), STR("/v1/balance"), STR("/v1/customers")};
+    struct str entries[] = {STR("/v1/payment_intents"), STR("/v1/balance"), STR("/v1/customers"),
+                            STR("/v1/customers/*")};
     struct policy policy = {.label = STR("test"),
                             .vendor = STR("stripe"),
                             .daily_cap = cap_usd * NANO_PER_USD,
                             .total_cap = MONEY_NONE,
                             .entries = entries,
-                            .entry_count = 3,
+                            .entry_count = 4,
                             .expires_at_ms = clock_wall_ms() + 600000,
-                            .flat_price = MONEY_NONE,
+                            .flat_price = flat_price,
                             .max_amount = MONEY_NONE};
 
     call(CALL_KEY_ISSUE, STR_NONE, &policy_schema, &policy);
     const struct message_reply *reply = expect(CONTROL, MESSAGE_REPLY);
     CHECK_CASE(reply->status == 201, reply->detail.data);
     return (struct issued){member(reply, "id"), member(reply, "token")};
+}
+
+static struct issued issue(int64_t cap_usd)
+{
+    return issue_priced(cap_usd, MONEY_NONE);
 }
 
 static bool shows(const struct issued *key, const char *spent, const char *held, const char *left)
@@ -694,6 +700,93 @@ static void test_repeats(void)
     end();
 }
 
+/* A vendor that takes no notice of the key does each request, so each is charged. */
+static void test_repeats_not_honoured(void)
+{
+    wipe_store();
+    begin();
+    struct issued key = issue_priced(2, NANO_PER_USD);
+    for (int i = 0; i < 2; i++) {
+        uint64_t request = ask_keyed(&key, "DELETE", "/stripe/v1/customers/cus_1", false, "again");
+        struct given given = granted(request);
+        CHECK(shows(&key, i == 0 ? "0.00" : "1.00", "1.00", i == 0 ? "1.00" : "0.00"));
+        struct message_outcome outcome = {
+            .grant = given.grant, .outcome = OUTCOME_ANSWERED, .status = 200, .complete = true};
+        tell(VAULT, MESSAGE_OUTCOME, &outcome);
+        done(request, given.grant);
+    }
+    CHECK(denied(ask_keyed(&key, "DELETE", "/stripe/v1/customers/cus_1", false, "again"),
+                 "cap_exceeded") == 429);
+    end();
+}
+
+/* The first attempt broke without an answer, the second was refused: nobody knows of the first. */
+static void test_refused_at_the_second_attempt(void)
+{
+    static const struct {
+        uint32_t status;
+        bool retried, replayed, voided;
+    } rows[] = {{429, true, false, false},
+                {402, true, false, false},
+                {402, true, true, true},
+                {429, false, false, true}};
+
+    wipe_store();
+    begin();
+    struct issued key = issue(50);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint64_t request = pay(&key, NULL, "a");
+        struct given given = granted(request);
+        struct message_outcome outcome = {.grant = given.grant,
+                                          .outcome = OUTCOME_ANSWERED,
+                                          .status = rows[i].status,
+                                          .complete = true,
+                                          .retried = rows[i].retried,
+                                          .replayed = rows[i].replayed};
+        tell(VAULT, MESSAGE_SENT, &(struct message_sent){.grant = given.grant});
+        tell(VAULT, MESSAGE_OUTCOME, &outcome);
+        (void)expect(VAULT, MESSAGE_RELEASE);
+        done(request, given.grant);
+        call(CALL_HOLD_LIST, STR("stale"), NULL, NULL);
+        const struct message_reply *reply = expect(CONTROL, MESSAGE_REPLY);
+        CHECK((strcmp(member(reply, "state").text, "unknown") == 0) != rows[i].voided);
+        end();
+        wipe_store();
+        begin();
+        key = issue(50);
+    }
+    end();
+}
+
+/* What is read as it stands may not be decoded by the vendor. */
+static void test_coded_body(void)
+{
+    wipe_store();
+    begin();
+    struct issued key = issue(50);
+    struct message_presented presented = {
+        .form = FORM_BEARER, .name = STR("authorization"), .value = str_from(key.token.text)};
+    struct message_header headers[] = {
+        {STR("content-type"), STR("application/x-www-form-urlencoded")},
+        {STR("content-encoding"), STR("deflate")}};
+    struct message_admit admit = {.request = ++t.next_request,
+                                  .method = STR("POST"),
+                                  .path = STR("/stripe/v1/payment_intents"),
+                                  .body = BODY_LENGTH,
+                                  .content_length = 20,
+                                  .presented = &presented,
+                                  .presented_count = 1,
+                                  .headers = headers,
+                                  .header_count = 2};
+    tell(GATE, MESSAGE_ADMIT, &admit);
+    CHECK(denied(admit.request, "bad_request") == 400);
+    admit.request = ++t.next_request;
+    headers[1].value = STR("identity");
+    tell(GATE, MESSAGE_ADMIT, &admit);
+    (void)expect(GATE, MESSAGE_READ_BODY);
+    end();
+}
+
 static void test_revoke(void)
 {
     wipe_store();
@@ -860,6 +953,9 @@ int main(void)
     test_race_to_the_cent();
     test_money();
     test_repeats();
+    test_repeats_not_honoured();
+    test_refused_at_the_second_attempt();
+    test_coded_body();
     test_revoke();
     test_restart();
     test_full_disk();
