@@ -281,6 +281,13 @@ static bool route(const struct message_admit *admit, struct decision *decision)
                      STR_FMT(pack->vendor));
         return false;
     }
+    if (operation == NULL && match_is_known(pack, admit->method, decision->path)) {
+        (void)refuse(decision, VERDICT_ENDPOINT_NOT_ALLOWED,
+                     "%.*s %.*s belongs to another host of %.*s; ask for it without a host",
+                     STR_FMT(admit->method), STR_FMT(str_slice(decision->path, 0, 200)),
+                     STR_FMT(pack->vendor));
+        return false;
+    }
     return true;
 }
 
@@ -311,11 +318,15 @@ static bool bound_params_match(struct judge *judge, struct decision *decision)
 
     for (size_t i = 0; i < decision->pack->bound_param_count; i++) {
         const struct pack_bound_param *bound = &decision->pack->bound_params[i];
+        struct str own = credential_field(credential, bound->field);
         struct str asked = match_param(&decision->match, bound->param);
-        if (asked.len > 0 && !str_equal(asked, credential_field(credential, bound->field))) {
+        bool other = asked.len > 0
+                         ? !str_equal(asked, own)
+                         : match_names_other(decision->pack, decision->path, bound->param, own);
+        if (other) {
             (void)refuse(decision, VERDICT_ACCOUNT_NOT_ALLOWED,
                          "%.*s in the path is not the account of this vault key's credential",
-                         STR_FMT(str_slice(asked, 0, 64)));
+                         STR_FMT(asked.len > 0 ? str_slice(asked, 0, 64) : bound->param));
             return false;
         }
     }

@@ -313,10 +313,16 @@ static void wipe_store(void)
                                                 .version = 1,
                                                 .public_fields = STR("{}"),
                                                 .created_at_ms = 1};
+    struct message_row_credential twilio = {.credential = 2,
+                                            .name = STR("twilio"),
+                                            .vendor = STR("twilio"),
+                                            .version = 1,
+                                            .public_fields = STR("{\"account_sid\":\"AC1\"}"),
+                                            .created_at_ms = 1};
     struct message_row_meta secret = {.name = STR("idempotency_secret"), .value = STR("abc")};
-    const void *things[] = {&credential, &secret};
-    enum message_type types[] = {MESSAGE_ROW_CREDENTIAL, MESSAGE_ROW_META};
-    for (size_t i = 0; i < 2; i++) {
+    const void *things[] = {&credential, &twilio, &secret};
+    enum message_type types[] = {MESSAGE_ROW_CREDENTIAL, MESSAGE_ROW_CREDENTIAL, MESSAGE_ROW_META};
+    for (size_t i = 0; i < 3; i++) {
         buf_cut(&t.in, 0);
         CHECK(wire_encode(message_schema(types[i]), things[i], &t.in));
         t.rows[t.row_count++] =
@@ -366,24 +372,30 @@ struct issued {
     struct text id, token;
 };
 
-static struct issued issue_priced(int64_t cap_usd, int64_t flat_price)
+/* For Stripe, an hour, what the tests ask for; `policy` has what differs. */
+static struct issued issue_by(struct policy policy)
 {
     struct str entries[] = {STR("/v1/payment_intents"), STR("/v1/balance"), STR("/v1/customers"),
                             STR("/v1/customers/*")};
-    struct policy policy = {.label = STR("test"),
-                            .vendor = STR("stripe"),
-                            .daily_cap = cap_usd * NANO_PER_USD,
-                            .total_cap = MONEY_NONE,
-                            .entries = entries,
-                            .entry_count = 4,
-                            .expires_at_ms = clock_wall_ms() + 600000,
-                            .flat_price = flat_price,
-                            .max_amount = MONEY_NONE};
 
+    policy.label = STR("test");
+    policy.total_cap = MONEY_NONE;
+    policy.expires_at_ms = clock_wall_ms() + 600000;
+    policy.max_amount = MONEY_NONE;
+    if (policy.entry_count == 0) {
+        policy.vendor = STR("stripe");
+        policy.entries = entries;
+        policy.entry_count = sizeof(entries) / sizeof(entries[0]);
+    }
     call(CALL_KEY_ISSUE, STR_NONE, &policy_schema, &policy);
     const struct message_reply *reply = expect(CONTROL, MESSAGE_REPLY);
     CHECK_CASE(reply->status == 201, reply->detail.data);
     return (struct issued){member(reply, "id"), member(reply, "token")};
+}
+
+static struct issued issue_priced(int64_t cap_usd, int64_t flat_price)
+{
+    return issue_by((struct policy){.daily_cap = cap_usd * NANO_PER_USD, .flat_price = flat_price});
 }
 
 static struct issued issue(int64_t cap_usd)
@@ -580,6 +592,57 @@ static void test_reads_and_refusals(void)
     CHECK(silent(VAULT) && silent(GATE));
     t.deaf = false;
     given = granted(request);
+    end();
+}
+
+/* A host before the path makes no operation unknown, and so cheap. */
+static void test_other_hosts(void)
+{
+    struct str entries[] = {STR("POST /v1/payment_intents"), STR("/v1/*")};
+
+    wipe_store();
+    begin();
+    struct issued key = issue_by((struct policy){.vendor = STR("stripe"),
+                                                 .entries = entries,
+                                                 .entry_count = 2,
+                                                 .daily_cap = 50 * NANO_PER_USD,
+                                                 .flat_price = NANO_PER_USD / 100});
+    CHECK(denied(ask(&key, "POST", "/stripe/files.stripe.com/v1/payment_intents", true),
+                 "endpoint_not_allowed") == 403);
+    (void)ask(&key, "POST", "/stripe/api.stripe.com/v1/payment_intents", true);
+    (void)expect(GATE, MESSAGE_READ_BODY);
+    (void)granted(ask(&key, "GET", "/stripe/v1/unheard_of", false));
+    end();
+}
+
+/* The path's account must be the credential's, also where the catalogue has no such path. */
+static void test_other_accounts(void)
+{
+    static const char *const others[] = {"/twilio/2010-04-01/Accounts/AC2/Messages.json",
+                                         "/twilio/2010-04-01/Accounts/AC2/Messages",
+                                         "/twilio/2010-04-01/accounts/AC2/Messages.csv",
+                                         "/twilio/verify.twilio.com/2010-04-01/Accounts/AC2/X"};
+    struct str entries[] = {STR("/2010-04-01/*")};
+
+    wipe_store();
+    begin();
+    struct issued key = issue_by((struct policy){.vendor = STR("twilio"),
+                                                 .entries = entries,
+                                                 .entry_count = 1,
+                                                 .daily_cap = 50 * NANO_PER_USD,
+                                                 .flat_price = MONEY_NONE});
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        struct message_presented presented = {.form = FORM_BASIC_PASS,
+                                              .name = STR("authorization"),
+                                              .value = str_from(key.token.text)};
+        struct message_admit admit = {.request = ++t.next_request,
+                                      .method = STR("GET"),
+                                      .path = str_from(others[i]),
+                                      .presented = &presented,
+                                      .presented_count = 1};
+        tell(GATE, MESSAGE_ADMIT, &admit);
+        CHECK_CASE(denied(admit.request, "account_not_allowed") == 403, others[i]);
+    }
     end();
 }
 
@@ -950,6 +1013,8 @@ int main(void)
     t.arena = arena_new();
     buf_init(&t.in, LIMIT_FRAME_BYTES + 64);
     test_reads_and_refusals();
+    test_other_hosts();
+    test_other_accounts();
     test_race_to_the_cent();
     test_money();
     test_repeats();

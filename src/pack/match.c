@@ -490,3 +490,67 @@ const struct pack_operation *match_guarded(const struct pack *pack, struct str p
     }
     return found == NULL ? NULL : &pack->operations[found->operation];
 }
+
+bool match_is_known(const struct pack *pack, struct str method, struct str path)
+{
+    struct str as = str_equal(method, STR("HEAD")) ? STR("GET") : method;
+
+    for (size_t i = 0; i < pack->upstream_count; i++) {
+        if (find(&pack->index->upstreams[i], as, path) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Without an ending that the pattern has there, or that some server takes for one. */
+static struct str plain_value(struct str have, struct str behind)
+{
+    static const char *const endings[] = {".json", ".xml", ".csv", ".html"};
+
+    if (behind.len > 0 && str_ends(have, behind)) {
+        return str_slice(have, 0, have.len - behind.len);
+    }
+    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+        size_t len = strlen(endings[i]);
+        if (have.len > len &&
+            str_equal_nocase(str_slice(have, have.len - len, have.len), str_from(endings[i]))) {
+            return str_slice(have, 0, have.len - len);
+        }
+    }
+    return have;
+}
+
+/* What `path` has where `pattern` has `param`; empty when it does not begin like it. */
+static struct str value_at(const struct pattern *pattern, struct str path, struct str param)
+{
+    struct str left = str_slice(path, 1, path.len);
+
+    for (const struct segment *s = pattern->segments; s->kind < SEGMENT_REST && left.len > 0; s++) {
+        struct str have = str_take_until(&left, '/');
+        if (s->kind == SEGMENT_PARAM && str_equal(s->name, param)) {
+            return plain_value(have, s->text);
+        }
+        if (s->kind == SEGMENT_LITERAL && !str_equal_nocase(s->text, have)) {
+            break;
+        }
+    }
+    return STR_NONE;
+}
+
+bool match_names_other(const struct pack *pack, struct str path, struct str param,
+                       struct str expected)
+{
+    struct pattern pattern;
+
+    for (size_t i = 0; i < pack->match_count; i++) {
+        if (!parse_pattern(pack->matches[i].path, &pattern)) {
+            continue;
+        }
+        struct str value = value_at(&pattern, path, param);
+        if (value.len > 0 && !str_equal(value, expected)) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -45,4 +45,15 @@ struct str match_param(const struct match *match, struct str name); /* empty whe
  * lower case, no final slash, no .json/.xml/.csv.  NULL when there is none. */
 const struct pack_operation *match_guarded(const struct pack *pack, struct str path);
 
+/* Is it an operation at some host of the vendor, whichever?  A host that is named before the path
+ * must not turn it into one that nobody knows: what a credential's own upstream does with it is not
+ * known here. */
+bool match_is_known(const struct pack *pack, struct str method, struct str path);
+
+/* Does a path, also one that is not in the catalogue, have anything but `expected` where the paths
+ * of the catalogue that begin like it have the parameter?  Letters of either case are the same in
+ * what stands before, and an ending such as ".json" is left out. */
+bool match_names_other(const struct pack *pack, struct str path, struct str param,
+                       struct str expected);
+
 #endif

@@ -344,6 +344,44 @@ static void check_reachable(const struct config *config)
     }
 }
 
+/* Named with another host a known operation is still known. */
+static void check_known(const struct pack *pack)
+{
+    CHECK(match_is_known(pack, STR("POST"), STR("/v1/files")));
+    CHECK(match_is_known(pack, STR("POST"), STR("/v1/both")));
+    CHECK(match_is_known(pack, STR("HEAD"), STR("/v1/things")));
+    CHECK(!match_is_known(pack, STR("PUT"), STR("/v1/things")));
+    CHECK(!match_is_known(pack, STR("POST"), STR("/v1/file")));
+}
+
+static void check_names_other(const struct pack *twilio)
+{
+    static const struct {
+        const char *path;
+        bool other;
+    } rows[] = {
+        {"/2010-04-01/Accounts/AC1/Messages.json", false},
+        {"/2010-04-01/Accounts/AC2/Messages.json", true},
+        {"/2010-04-01/Accounts/AC2/Messages", true}, /* not in the catalogue */
+        {"/2010-04-01/Accounts/AC2/Messages/", true},
+        {"/2010-04-01/accounts/AC2/Whatever.csv", true},
+        {"/2010-04-01/Accounts/AC1/Whatever", false},
+        {"/2010-04-01/Accounts/AC2.json", true},
+        {"/2010-04-01/Accounts/AC2.xml", true},
+        {"/2010-04-01/Accounts/AC2", true},
+        {"/2010-04-01/Accounts/AC1.JSON", false},
+        {"/2010-04-01/Accounts.json", false},
+        {"/v2/Services/AC2", false},
+        {"/", false},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        CHECK_CASE(match_names_other(twilio, str_from(rows[i].path), STR("AccountSid"),
+                                     STR("AC1")) == rows[i].other,
+                   rows[i].path);
+    }
+}
+
 int main(void)
 {
     struct arena *arena = arena_new();
@@ -358,6 +396,7 @@ int main(void)
         check_params(&acme.packs[0]);
         check_upstreams(&acme.packs[0]);
         check_guarded(&acme.packs[0]);
+        check_known(&acme.packs[0]);
     }
     bool loaded =
         load_builtin_packs(&builtin, arena, &err) == 0 && config_finish(&builtin, arena, &err) == 0;
@@ -365,6 +404,7 @@ int main(void)
     if (loaded) {
         check_shipped(&builtin);
         check_reachable(&builtin);
+        check_names_other(&builtin.packs[config_find_pack(&builtin, STR("twilio"))]);
     }
     arena_free(arena);
     return test_done();
