@@ -46,6 +46,15 @@ static bool account_allowed(struct decision *decision, struct str account, struc
     return true;
 }
 
+/* " acct_1" and "Acct_1" may be trimmed and folded by the vendor. */
+static bool names_account(const struct pack *pack, struct str value)
+{
+    struct str prefix = pack->account_prefix;
+
+    value = str_trim(value);
+    return prefix.len == 0 || str_equal_nocase(str_slice(value, 0, prefix.len), prefix);
+}
+
 static bool accounts_in_query(const struct message_admit *admit, struct arena *arena,
                               struct decision *decision)
 {
@@ -64,10 +73,16 @@ static bool accounts_in_query(const struct message_admit *admit, struct arena *a
                          STR_FMT(pack->account_params[i]));
             return false;
         }
-        if (found && str_starts(value, pack->account_prefix) &&
+        if (found && names_account(pack, value) &&
             !account_allowed(decision, value, pack->account_params[i])) {
             return false;
         }
+    }
+    if (pack->account_param_count > 0 && facts_query_hides_account(pack, admit->query, arena)) {
+        (void)refuse(decision, VERDICT_BAD_REQUEST,
+                     "the query cannot be read with certainty, or names an account in a place "
+                     "that is not checked");
+        return false;
     }
     return true;
 }
@@ -108,7 +123,7 @@ bool params_accounts_in_body(const struct message_facts *facts, struct decision 
             return false;
         }
         struct str account = decision->account;
-        if (str_starts(fact->text, pack->account_prefix) &&
+        if (names_account(pack, fact->text) &&
             !account_allowed(decision, fact->text, read->selectors[i].name)) {
             return false;
         }
@@ -170,6 +185,7 @@ struct rule_check {
     const struct message_facts *facts;
     struct decision *decision;
     const struct policy *policy;
+    struct arena *arena;
 };
 
 static bool no(struct rule_check *check, struct str name, struct str value)
@@ -207,22 +223,46 @@ static bool amount_allowed(struct rule_check *check)
            no(check, STR("currency"), currency);
 }
 
+/* The customer that the path names: /v1/customers/{customer}/..., or the object of customers.update
+ * itself. */
+static struct str customer_in_path(const struct decision *decision)
+{
+    const struct pack_operation *operation = decision->match.operation;
+    struct str named = match_param(&decision->match, STR("customer"));
+
+    if (named.len > 0 || operation == NULL || !str_starts(operation->name, STR("customers."))) {
+        return named;
+    }
+    return match_param(&decision->match, STR("id"));
+}
+
+/* What does something must name a customer of the list, wherever it names one; what only reads
+ * must not name another. */
 static bool customer_allowed(struct rule_check *check)
 {
     const struct policy *policy = check->policy;
     const struct message_fact *fact = fact_named(check->decision, check->facts, STR("customer"));
-    struct str in_path = match_param(&check->decision->match, STR("customer"));
+    bool twice = false;
+    struct str in_query = STR_NONE;
+    struct str found[] = {fact == NULL ? STR_NONE : fact->text, customer_in_path(check->decision),
+                          STR_NONE};
+    size_t seen = 0;
 
     if (policy->customer_count == 0) {
         return true;
     }
-    if (fact != NULL && !is_in(fact->text, policy->customers, policy->customer_count)) {
-        return no(check, STR("customer"), fact->text);
+    if (check->admit->query.len > 0 &&
+        facts_query_value(check->admit->query, STR("customer"), check->arena, &in_query, &twice)) {
+        found[2] = in_query;
     }
-    if (in_path.len > 0 && !is_in(in_path, policy->customers, policy->customer_count)) {
-        return no(check, STR("customer"), in_path);
+    for (size_t i = 0; i < sizeof(found) / sizeof(found[0]); i++) {
+        if (found[i].len > 0 && !is_in(found[i], policy->customers, policy->customer_count)) {
+            return no(check, STR("customer"), found[i]);
+        }
+        seen += found[i].len > 0;
     }
-    return true;
+    bool read = check->decision->class == CLASS_READ && !check->decision->costs;
+    return (seen > 0 || read) && !twice ? true : no(check, STR("customer"), STR_NONE);
 }
 
 /* Rules about whom a message goes to and what model works: where money is paid, what cannot be
@@ -252,15 +292,18 @@ static bool message_allowed(struct rule_check *check)
 }
 
 bool params_allow(const struct message_admit *admit, const struct message_facts *facts,
-                  struct decision *decision)
+                  struct arena *arena, struct decision *decision)
 {
     for (struct key *key = decision->key; key != NULL; key = key->parent) {
         const struct rules *rules = key_rules(key);
         if (rules == NULL) {
             return false;
         }
-        struct rule_check check = {
-            .admit = admit, .facts = facts, .decision = decision, .policy = &rules->policy};
+        struct rule_check check = {.admit = admit,
+                                   .facts = facts,
+                                   .decision = decision,
+                                   .policy = &rules->policy,
+                                   .arena = arena};
         if ((!amount_allowed(&check) || !customer_allowed(&check) || !message_allowed(&check)) &&
             !observe_relaxes(decision, key, VERDICT_PARAM_NOT_ALLOWED)) {
             return false;

@@ -14,7 +14,7 @@ bool params_accounts_in_body(const struct message_facts *facts, struct decision 
 
 /* Amount, currency, customer, recipients, senders, models; after the cost is known. */
 bool params_allow(const struct message_admit *admit, const struct message_facts *facts,
-                  struct decision *decision);
+                  struct arena *arena, struct decision *decision);
 
 /* Does some rule of the key or of an ancestor need to see the body? */
 bool params_need_body(struct key *key);

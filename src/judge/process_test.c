@@ -448,6 +448,12 @@ static uint64_t ask_keyed(const struct issued *key, const char *method, const ch
             (struct message_header){STR("idempotency-key"), str_from(idempotency_key)};
     }
     admit.header_count = count;
+    admit.query = str_from(strchrnul(path, '?'));
+    if (admit.query.len > 0) {
+        admit.has_query = true;
+        admit.path.len -= admit.query.len;
+        admit.query = str_slice(admit.query, 1, admit.query.len);
+    }
     tell(GATE, MESSAGE_ADMIT, &admit);
     return admit.request;
 }
@@ -643,6 +649,54 @@ static void test_other_accounts(void)
         tell(GATE, MESSAGE_ADMIT, &admit);
         CHECK_CASE(denied(admit.request, "account_not_allowed") == 403, others[i]);
     }
+    end();
+}
+
+/* Accounts in a query, however deep, and customers wherever they are named. */
+static void test_accounts_and_customers(void)
+{
+    struct str entries[] = {STR("/v1/*")};
+    struct str customers[] = {STR("cus_1")};
+    static const char *const ours[] = {"customer", "cus_1", NULL};
+    static const char *const theirs[] = {"customer", "cus_2", NULL};
+    static const char *const none[] = {NULL};
+    struct digest digest = digest_of(STR("x"));
+
+    wipe_store();
+    begin();
+    struct issued key = issue_by((struct policy){.vendor = STR("stripe"),
+                                                 .entries = entries,
+                                                 .entry_count = 1,
+                                                 .daily_cap = 50 * NANO_PER_USD,
+                                                 .customers = customers,
+                                                 .customer_count = 1,
+                                                 .flat_price = MONEY_NONE});
+    CHECK(denied(ask(&key, "GET", "/v1/transfers?destination=acct_1", false),
+                 "account_not_allowed") == 403);
+    CHECK(denied(ask(&key, "GET", "/v1/transfers?destination=+acct_1", false),
+                 "account_not_allowed") == 403);
+    CHECK(denied(ask(&key, "POST", "/v1/prices?transfer_data[x][account]=acct_1", false),
+                 "bad_request") == 400);
+    CHECK(denied(ask(&key, "GET", "/v1/charges?customer=cus_2", false), "param_not_allowed") ==
+          403);
+    CHECK(denied(ask(&key, "GET", "/v1/customers/cus_2", false), "param_not_allowed") == 403);
+    CHECK(denied(ask(&key, "POST", "/v1/customers/cus_2", false), "param_not_allowed") == 403);
+    CHECK(denied(ask(&key, "POST", "/v1/prices", false), "param_not_allowed") == 403);
+    const char *const *const bodies[] = {ours, theirs, none};
+    for (size_t i = 0; i < 3; i++) {
+        uint64_t request = ask(&key, "POST", "/v1/setup_intents", true);
+        const struct message_read_body *read = expect(GATE, MESSAGE_READ_BODY);
+        tell_facts(request, false, read->rule, bodies[i], &digest);
+        if (i == 0) {
+            (void)granted(request);
+        } else {
+            CHECK(denied(request, "param_not_allowed") == 403);
+        }
+    }
+    (void)granted(ask(&key, "GET", "/v1/charges?customer=cus_1", false));
+    (void)granted(ask(&key, "GET", "/v1/customers/cus_1", false));
+    (void)granted(ask(&key, "POST", "/v1/customers/cus_1", false));
+    (void)granted(ask(&key, "GET", "/v1/balance", false));
     end();
 }
 
@@ -1015,6 +1069,7 @@ int main(void)
     test_reads_and_refusals();
     test_other_hosts();
     test_other_accounts();
+    test_accounts_and_customers();
     test_race_to_the_cent();
     test_money();
     test_repeats();

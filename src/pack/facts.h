@@ -39,6 +39,10 @@ struct message_fact facts_get(const struct message_facts *facts, uint32_t select
 bool facts_query_value(struct str query, struct str name, struct arena *arena,
                        struct str *ret_value, bool *ret_twice);
 
+/* Does the query name an account in a key that is none of the pack's account parameters, or cannot
+ * that be told? */
+bool facts_query_hides_account(const struct pack *pack, struct str query, struct arena *arena);
+
 /* Some form key of `read`, selected or to stand once, is also in the query, in any spelling, or the
  * query cannot be read: which of the two counts, only the vendor knows. */
 bool facts_query_touches(const struct pack_read *read, struct str query, struct arena *arena);

@@ -102,8 +102,44 @@ static bool is_card_data(const struct form_pair *pair)
     return parts > 1 && facts_is_card_field(last);
 }
 
+static bool is_in_metadata(struct str fold)
+{
+    struct str rest = str_slice(fold, 1, fold.len);
+
+    while (rest.len > 0) {
+        if (str_equal(str_take_until(&rest, '/'), STR("metadata"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* payment_intent_data[on_behalf_of]=acct_1, phases[3][transfer_data][destination]=...: an account
+ * where nobody compares it with those that the key may act for. */
+static bool hides_account(const struct form_reader *reader, const struct form_pair *pair)
+{
+    const struct pack_read *read = reader->reading->read;
+    struct str value = str_trim(pair->value);
+    struct str start = str_slice(value, 0, read->account_prefix.len);
+
+    if (read->account_prefix.len == 0 || !str_equal_nocase(start, read->account_prefix) ||
+        is_in_metadata(pair->fold)) {
+        return false;
+    }
+    for (size_t i = read->selector_count - read->account_count; i < read->selector_count; i++) {
+        if (str_equal(form_fold(read->selectors[i].name, reader->reading->arena), pair->fold)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool take_pair(struct form_reader *reader, const struct form_pair *pair)
 {
+    if (hides_account(reader, pair)) {
+        return facts_fail(reader->reading, FACTS_AMBIGUOUS, str_slice(pair->name, 0, 100),
+                          "names an account in a place that is not checked");
+    }
     if (reader->reading->read->refuse_card_data && is_card_data(pair)) {
         return facts_fail(reader->reading, FACTS_CARD_DATA, STR_NONE, "card data");
     }
@@ -202,4 +238,23 @@ bool facts_query_touches(const struct pack_read *read, struct str query, struct 
         }
     }
     return false;
+}
+
+bool facts_query_hides_account(const struct pack *pack, struct str query, struct arena *arena)
+{
+    struct pack_read read = {.encoding = ENCODING_FORM,
+                             .account_prefix = pack->account_prefix,
+                             .account_count = (uint32_t)pack->account_param_count,
+                             .selector_count = pack->account_param_count};
+    struct message_facts facts = {.state = FACTS_OK};
+    struct facts_reading reading = {.read = &read, .arena = arena, .ret = &facts};
+    struct form_reader reader = {.reading = &reading};
+
+    read.selectors = arena_zeroed(arena, read.selector_count, sizeof(*read.selectors));
+    facts.facts = arena_zeroed(arena, read.selector_count, sizeof(*facts.facts));
+    for (size_t i = 0; i < read.selector_count; i++) {
+        read.selectors[i] = (struct pack_selector){SELECT_FORM, pack->account_params[i]};
+    }
+    want_all(&reader);
+    return !take_pairs(&reader, query);
 }

@@ -390,6 +390,7 @@ static struct pack_read request_read(const struct json_in *in, const struct read
             (struct pack_selector){SELECT_FORM, pack->account_params[i]};
     }
     read.account_count = (uint32_t)accounts;
+    read.account_prefix = accounts > 0 ? pack->account_prefix : STR_NONE;
     if (!reading->json) {
         read.once = context->once;
         read.once_count = context->once_count;

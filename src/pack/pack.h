@@ -165,6 +165,7 @@ struct pack_read {
     struct str *once; /* form keys that may stand only once, in whatever spelling */
     size_t once_count;
     bool refuse_card_data;
+    struct str account_prefix; /* a value that begins so names an account, whatever its key */
 };
 
 /* ---- money ---- */

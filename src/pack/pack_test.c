@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/test.h"
+#include "pack/facts.h"
 #include "pack/load.h"
 #include "pack/match.h"
 
@@ -277,6 +278,36 @@ static void check_hosts(const struct pack *twilio)
     }
 }
 
+/* An account under a key that nobody compares with the key's accounts is not passed over. */
+static void check_hidden_accounts(const struct config *config, const struct pack *stripe,
+                                  struct arena *arena)
+{
+    static const struct {
+        const char *body;
+        bool hidden;
+    } rows[] = {
+        {"on_behalf_of=acct_1", false},
+        {"payment_intent_data[transfer_data][destination]=acct_1", false},
+        {"phases[0][transfer_data][destination]=acct_1", true},
+        {"invoice_settings[issuer][account]=acct_1", true},
+        {"default_settings%5Bon_behalf_of%5D=acct_1", true},
+        {"default_settings[on_behalf_of]=+acct_1", true},
+        {"default_settings[on_behalf_of]=Acct_1", true},
+        {"metadata[theirs]=acct_1", false},
+        {"items[0][metadata][x]=acct_1", false},
+        {"description=an+acct_1", false},
+        {"amount=100&currency=usd", false},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct message_facts facts = {0};
+        struct str body = str_from(rows[i].body);
+        facts_read(&config->reads[stripe->default_read], body, arena, &facts);
+        CHECK_CASE((facts.state == FACTS_AMBIGUOUS) == rows[i].hidden, rows[i].body);
+        CHECK_CASE(facts_query_hides_account(stripe, body, arena) == rows[i].hidden, rows[i].body);
+    }
+}
+
 int main(void)
 {
     struct arena *arena = arena_new();
@@ -298,6 +329,7 @@ int main(void)
         check_headers(&config);
         check_nearest(stripe);
         check_small_things(stripe, &config.packs[config_find_pack(&config, STR("generic"))]);
+        check_hidden_accounts(&config, stripe, arena);
         check_hosts(&config.packs[config_find_pack(&config, STR("twilio"))]);
     }
     arena_free(arena);

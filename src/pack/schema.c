@@ -187,7 +187,8 @@ static const struct wire_field read_fields[] = {
     A(pack_read, selectors, selector_count, PACK_SELECTORS_MAX, &selector_schema),
     WIRE_U32(struct pack_read, account_count),
     A(pack_read, once, once_count, PACK_LIST_MAX, &wire_str_schema),
-    WIRE_BOOL(struct pack_read, refuse_card_data)};
+    WIRE_BOOL(struct pack_read, refuse_card_data),
+    S(pack_read, account_prefix, PACK_NAME_MAX)};
 static const struct wire_schema read_schema = WIRE_SCHEMA(struct pack_read, read_fields);
 
 static const struct wire_field fx_fields[] = {S(config_fx, currency, PACK_NAME_MAX),
