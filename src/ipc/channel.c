@@ -134,7 +134,8 @@ static void want_events(struct channel *channel)
     if (channel->watch.fd == -1) {
         return;
     }
-    uint32_t events = channel->ended ? 0 : EPOLLIN;
+    /* Of a faulted one no more is read; its end is told by EPOLLHUP, which needs no asking. */
+    uint32_t events = channel->ended || channel->faulted ? 0 : EPOLLIN;
     if (buf_len(&channel->out) > 0) {
         events |= EPOLLOUT;
     }
@@ -288,6 +289,7 @@ static void fault(struct channel *channel, const char *why)
     if (channel->events.fault == NULL) {
         abort();
     }
+    want_events(channel);
     channel->events.fault(channel->ctx, channel, why);
 }
 
@@ -383,7 +385,7 @@ static void deliver(struct channel *channel)
     if (!channel->freed) {
         give_back(&channel->in);
     }
-    if (!channel->freed && channel->ended && !channel->faulted) {
+    if (!channel->freed && channel->ended) {
         channel->events.closed(channel->ctx, channel);
     }
     channel->handling = false;
@@ -467,7 +469,12 @@ static void on_ready(void *ctx, uint32_t events)
         return;
     }
     if (channel->faulted) {
-        loop_unwatch(channel->loop, &channel->watch);
+        if ((events & (EPOLLHUP | EPOLLERR)) != 0) { /* what it said behind the fault is lost */
+            channel->ended = true;
+            buf_clear(&channel->in);
+            loop_unwatch(channel->loop, &channel->watch);
+            deliver(channel);
+        }
         return;
     }
     if (receive(channel) && channel->again.place == 0) {

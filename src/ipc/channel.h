@@ -39,7 +39,8 @@ struct channel_accept {
 struct channel_events {
     const struct channel_accept *accepts; /* borrowed for the channel's life */
     size_t accept_count;
-    /* The other end broke the rules; `why` is for the log.  NULL: the process aborts. */
+    /* The other end broke the rules; `why` is for the log.  NULL: the process aborts.  Nothing more
+     * of it is delivered; `closed` still tells when it has gone. */
     void (*fault)(void *ctx, struct channel *channel, const char *why);
     /* The other end is gone; everything it had sent has been delivered. */
     void (*closed)(void *ctx, struct channel *channel);

@@ -808,8 +808,8 @@ enum verdict decide_body(struct judge *judge, const struct message_admit *admit,
         return decision->verdict;
     }
     if (!cost_known(judge, admit, facts, arena, decision) ||
-        !params_allow(admit, facts, arena, decision) || !repeat_allowed(judge, admit, facts, decision) ||
-        !fits(judge, decision)) {
+        !params_allow(admit, facts, arena, decision) ||
+        !repeat_allowed(judge, admit, facts, decision) || !fits(judge, decision)) {
         if (decision->verdict == VERDICT_ALLOWED) { /* never pass on a bug of ours */
             decision->verdict = VERDICT_DENIED;
         }

@@ -517,7 +517,8 @@ void grant_vault_gone(struct judge *judge, struct peer *vault)
         }
         struct message_outcome outcome = {
             .grant = request->grant,
-            .outcome = request->has_hold && !request->sent ? OUTCOME_NOT_SENT : OUTCOME_UNKNOWN,
+            .outcome = request->has_hold && !request->sent && !vault->unheard ? OUTCOME_NOT_SENT
+                                                                              : OUTCOME_UNKNOWN,
             .error = UPSTREAM_RESET,
             .detail = STR("the vault died")};
         request->vault = NULL;

@@ -369,6 +369,7 @@ static void on_fault(void *ctx, struct channel *channel, const char *why)
         log_error("fault", "process=scribe why=\"%s\"", why);
         abort(); /* the whole server starts again from what is durable */
     }
+    peer->unheard = true;
     fault_peer(peer->judge, peer, why);
 }
 

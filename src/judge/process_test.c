@@ -1050,6 +1050,26 @@ static void test_impostor_gate(void)
     end();
 }
 
+/* A peer that broke the protocol is buried as any other, when it goes. */
+static void test_faulted_vault(void)
+{
+    wipe_store();
+    begin();
+    struct issued key = issue(10);
+    uint64_t request = pay(&key, NULL, "a");
+    (void)granted(request);
+    CHECK(send(t.fds[VAULT], "\1\0\0\0\377\377\0\0\0", 9, MSG_NOSIGNAL) == 9);
+    CHECK(world() == 'f');
+    call(CALL_KEY_REVOKE, str_from(key.id.text), NULL, NULL);
+    (void)close(t.fds[VAULT]);
+    t.fds[VAULT] = -1;
+    const struct message_reply *reply = expect(CONTROL, MESSAGE_REPLY);
+    CHECK(reply->status == 200);
+    /* It may have said SENT, which nobody read: no proof. */
+    CHECK(shows(&key, "0.00", "1.00", "9.00"));
+    end();
+}
+
 int main(void)
 {
     struct arena *arena = arena_new();
@@ -1080,6 +1100,7 @@ int main(void)
     test_restart();
     test_full_disk();
     test_impostor_gate();
+    test_faulted_vault();
     wipe_store();
     while (t.row_count > 0) {
         free(t.rows[--t.row_count].bytes);

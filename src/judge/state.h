@@ -48,6 +48,7 @@ struct peer {
     struct channel *channel;
     struct list link;
     bool dying;            /* dead, or to be killed: gets nothing new */
+    bool unheard;          /* what it said behind a broken message is lost */
     uint64_t cut_done;     /* the highest cut it has confirmed */
     struct table requests; /* of a gate: struct request by number */
     struct list grants;    /* of a vault: struct request by vault_link */
