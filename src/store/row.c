@@ -9,14 +9,14 @@
  * store, which the messages do not know. */
 static bool is_blob(const struct wire_field *field)
 {
-    static const char *const names[] = {"policy", "sealed", "signature", "public_key"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(field->name, names[i]) == 0) {
-            return true;
-        }
+    switch (field->name[0]) {
+    case 'p':
+        return strcmp(field->name, "policy") == 0 || strcmp(field->name, "public_key") == 0;
+    case 's':
+        return strcmp(field->name, "sealed") == 0 || strcmp(field->name, "signature") == 0;
+    default:
+        return false;
     }
-    return false;
 }
 
 static void bind_str(sqlite3_stmt *statement, int at, const struct wire_field *field,
