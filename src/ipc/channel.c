@@ -208,36 +208,49 @@ static void flush_hook(void *ctx)
     (void)tell_drained(channel);
 }
 
-static bool queue_frame(struct channel *channel, enum message_type type, const void *message)
+bool channel_frame(enum message_type type, const void *message, struct buf *out)
 {
     const struct wire_schema *schema = message_schema(type);
-    size_t before = buf_len(&channel->out);
-    unsigned char *head = buf_room(&channel->out, FRAME_HEAD);
+    size_t before = buf_len(out);
+    unsigned char *head = buf_room(out, FRAME_HEAD);
 
     assert(schema != NULL);
     if (head == NULL) {
-        channel->out.overflow = false;
+        out->overflow = false;
         return false;
     }
     memset(head, 0, FRAME_HEAD);
-    buf_added(&channel->out, FRAME_HEAD);
-    bool fits = wire_encode(schema, message, &channel->out);
-    size_t payload = buf_len(&channel->out) - before - FRAME_HEAD;
+    buf_added(out, FRAME_HEAD);
+    bool fits = wire_encode(schema, message, out);
+    size_t payload = buf_len(out) - before - FRAME_HEAD;
     if (!fits || payload > LIMIT_FRAME_BYTES) {
-        assert(channel->out.overflow); /* else a field is above its own maximum: our bug */
-        channel->out.overflow = false;
-        buf_cut(&channel->out, before);
+        assert(out->overflow); /* else a field is above its own maximum: our bug */
+        out->overflow = false;
+        buf_cut(out, before);
         return false;
     }
-    head = channel->out.data + channel->out.start + before; /* it may have moved */
+    head = out->data + out->start + before; /* it may have moved */
     for (size_t i = 0; i < 4; i++) {
         head[i] = (unsigned char)(payload >> (8 * i));
     }
     head[4] = (unsigned char)type;
     head[5] = (unsigned char)((unsigned)type >> 8);
+    return true;
+}
+
+static void note_full(struct channel *channel)
+{
     if (channel_is_full(channel)) {
         channel->was_full = true;
     }
+}
+
+static bool queue_frame(struct channel *channel, enum message_type type, const void *message)
+{
+    if (!channel_frame(type, message, &channel->out)) {
+        return false;
+    }
+    note_full(channel);
     return true;
 }
 
@@ -246,6 +259,17 @@ bool channel_send(struct channel *channel, enum message_type type, const void *m
     if (channel->freed || !queue_frame(channel, type, message)) {
         return false;
     }
+    loop_at_turn_end(channel->loop, &channel->flush, flush_hook, channel);
+    return true;
+}
+
+bool channel_send_frames(struct channel *channel, struct str frames)
+{
+    if (channel->freed || !buf_add_str(&channel->out, frames)) {
+        channel->out.overflow = false;
+        return false;
+    }
+    note_full(channel);
     loop_at_turn_end(channel->loop, &channel->flush, flush_hook, channel);
     return true;
 }

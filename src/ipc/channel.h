@@ -17,6 +17,7 @@
 #include <stdbool.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/str.h"
 #include "ipc/message.h"
 #include "os/loop.h"
@@ -66,9 +67,16 @@ void channel_set_state(struct channel *channel, unsigned state); /* 0 at first *
  * when the queue is full (nothing was queued): the caller's rule for that applies. */
 bool channel_send(struct channel *channel, enum message_type type, const void *message);
 
-/* The same with a descriptor, which stays the caller's.  Used by the parent and at set-up only;
- * flushes the queue first, so it must not be used where messages wait behind a slow reader. */
+/* channel_send() with a descriptor, which stays the caller's.  Used by the parent and at set-up
+ * only; flushes the queue first, so it must not be used where messages wait behind a slow reader.
+ */
 bool channel_send_fd(struct channel *channel, enum message_type type, const void *message, int fd);
+
+/* A message as channel_send() would queue it, for who keeps what it sends.  False when it does not
+ * fit; nothing was added then. */
+bool channel_frame(enum message_type type, const void *message, struct buf *out);
+/* Queues such frames, all or none. */
+bool channel_send_frames(struct channel *channel, struct str frames);
 
 size_t channel_queued(const struct channel *channel); /* bytes */
 bool channel_is_full(const struct channel *channel);  /* at or above `high` */

@@ -2,6 +2,7 @@
 #include "judge/record.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -9,7 +10,9 @@
 #include "judge/metrics.h"
 
 enum {
-    ENTRY_HEAD = 8, /* u32 length, u16 type, two unused */
+    ENTRY_HEAD = 8, /* a frame's: u32 length, u16 type, two unused */
+    GATHER_MS = 5,
+    GATHER_BYTES = 32 * 1024,
     AGAIN_MS = 500, /* after a refusal */
     /* Above LIMIT_SCRIBE_QUEUE_BYTES only closing rows are written, which admission limits. */
     JOURNAL_BYTES_MAX = 256 * 1024 * 1024,
@@ -41,19 +44,11 @@ static void journal_add(struct judge *judge, enum message_type type, const void 
 {
     struct buf *journal = &judge->record.journal;
     size_t before = buf_len(journal);
-    unsigned char *head = buf_room(journal, ENTRY_HEAD);
+    bool fits = channel_frame(type, message, journal);
 
-    assert(head != NULL);
-    memset(head, 0, ENTRY_HEAD);
-    buf_added(journal, ENTRY_HEAD);
-    bool fits = wire_encode(message_schema(type), message, journal);
     assert(fits);
     (void)fits;
-    uint32_t len = (uint32_t)(buf_len(journal) - before - ENTRY_HEAD);
-    uint16_t small_type = (uint16_t)type;
-    head = journal->data + journal->start + before;
-    memcpy(head, &len, sizeof(len));
-    memcpy(head + sizeof(len), &small_type, sizeof(small_type));
+    judge->record.unsent += buf_len(journal) - before;
 }
 
 /* The entry at `at`; what follows it begins at the returned offset. */
@@ -65,30 +60,40 @@ static size_t journal_entry(struct str all, size_t at, enum message_type *ret_ty
 
     memcpy(&len, all.data + at, sizeof(len));
     memcpy(&type, all.data + at + sizeof(len), sizeof(type));
-    *ret_type = (enum message_type)type;
-    *ret_payload = str_slice(all, at + ENTRY_HEAD, at + ENTRY_HEAD + len);
-    return at + ENTRY_HEAD + len;
+    *ret_type = (enum message_type)le16toh(type);
+    size_t from = at + ENTRY_HEAD, to = from + le32toh(len);
+    *ret_payload = str_slice(all, from, to);
+    return to;
 }
 
-static void send(struct judge *judge, enum message_type type, const void *message)
+/* All of the journal that has not gone yet. */
+static void send(struct judge *judge)
 {
-    if (judge->scribe == NULL || !channel_send(judge->scribe->channel, type, message)) {
+    struct str all = buf_str(&judge->record.journal);
+    struct str rest = str_slice(all, all.len - judge->record.unsent, all.len);
+
+    if (judge->record.refused) {
+        return; /* it goes again as a whole */
+    }
+    if (judge->scribe == NULL || !channel_send_frames(judge->scribe->channel, rest)) {
         /* Its queue holds more than the journal may: this cannot be, and going on would lose rows.
          * All children start again from what is durable. */
-        log_error("scribe-unreachable", "message=%s", message_name(type));
+        log_error("scribe-unreachable", "bytes=%zu", rest.len);
         abort();
     }
+    judge->record.unsent = 0;
 }
 
 /* ---- batches ---- */
 
-static void end_batch(void *ctx)
+static void end_batch(struct judge *judge)
 {
-    struct judge *judge = ctx;
     struct message_row_window window;
 
+    loop_timer_stop(judge->loop, &judge->record.late);
     while (windows_take_changed(&judge->windows, &window)) {
-        record_row(judge, MESSAGE_ROW_WINDOW, &window);
+        journal_add(judge, MESSAGE_ROW_WINDOW, &window);
+        judge->record.batch_rows++;
     }
     if (judge->record.batch_rows == 0 && !judge->record.batch_waits) {
         return;
@@ -96,21 +101,34 @@ static void end_batch(void *ctx)
     struct message_commit commit = {.batch = judge->record.batch++,
                                     .wait = judge->record.batch_waits};
     journal_add(judge, MESSAGE_COMMIT, &commit);
-    if (!judge->record.refused) {
-        send(judge, MESSAGE_COMMIT, &commit);
-    }
+    send(judge);
     judge->record.batch_rows = 0;
     judge->record.batch_waits = false;
+}
+
+static void on_late(void *ctx)
+{
+    end_batch(ctx);
+}
+
+/* What somebody waits for goes now.  The rest gathers for some milliseconds: the scribe is woken
+ * once for many rows, and they are stored a little later than they are anyway. */
+static void on_turn_end(void *ctx)
+{
+    struct judge *judge = ctx;
+
+    if (judge->record.batch_waits || judge->record.unsent >= GATHER_BYTES) {
+        end_batch(judge);
+    } else if (judge->record.late.place == 0) {
+        loop_timer_set(judge->loop, &judge->record.late, GATHER_MS, on_late, judge);
+    }
 }
 
 void record_row(struct judge *judge, enum message_type type, const void *row)
 {
     journal_add(judge, type, row);
-    if (!judge->record.refused) {
-        send(judge, type, row);
-    }
     judge->record.batch_rows++;
-    loop_at_turn_end(judge->loop, &judge->record.hook, end_batch, judge);
+    loop_at_turn_end(judge->loop, &judge->record.hook, on_turn_end, judge);
 }
 
 void record_wait(struct judge *judge, struct waiter *waiter, void (*wake)(void *, bool), void *ctx)
@@ -121,7 +139,7 @@ void record_wait(struct judge *judge, struct waiter *waiter, void (*wake)(void *
     waiter->ctx = ctx;
     list_add(&judge->record.waiters, &waiter->link);
     judge->record.batch_waits = true;
-    loop_at_turn_end(judge->loop, &judge->record.hook, end_batch, judge);
+    loop_at_turn_end(judge->loop, &judge->record.hook, on_turn_end, judge);
 }
 
 void record_forget(struct waiter *waiter)
@@ -184,6 +202,7 @@ static void go_again(void *ctx)
 
     /* All that is in the journal becomes one new batch, windows that changed meanwhile last. */
     buf_init(&judge->record.journal, JOURNAL_BYTES_MAX);
+    judge->record.unsent = 0;
     judge->record.refused = false;
     for (size_t at = 0; at < buf_len(&old);) {
         at = journal_entry(buf_str(&old), at, &type, &payload);
@@ -197,12 +216,11 @@ static void go_again(void *ctx)
         assert(good);
         (void)good;
         journal_add(judge, type, row);
-        send(judge, type, row);
     }
     buf_clear(&old);
     struct message_commit commit = {.batch = judge->record.batch++, .wait = true, .again = true};
     journal_add(judge, MESSAGE_COMMIT, &commit);
-    send(judge, MESSAGE_COMMIT, &commit);
+    send(judge);
     judge->record.refused_batch = commit.batch - 1;
     judge->record.batch_rows = 0;
 }

@@ -321,7 +321,8 @@ struct judge {
 
     /* rows */
     struct {
-        struct buf journal; /* rows that are not yet known to be durable */
+        struct buf journal; /* frames of rows that are not yet known to be durable */
+        size_t unsent;      /* bytes at its end that the scribe has not been sent */
         struct list waiters;
         uint64_t batch;      /* the open one */
         uint64_t batch_rows; /* in it */
@@ -329,7 +330,7 @@ struct judge {
         bool refused; /* the store is full: rows stay in the journal until it takes them */
         uint64_t refused_batch;
         struct loop_hook hook;
-        struct loop_timer again;
+        struct loop_timer again, late;
     } record;
 
     /* audit */
