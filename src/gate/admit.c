@@ -149,8 +149,7 @@ static void present_header(struct presenting *to, const struct message_header *h
 
 /* ---- headers ---- */
 
-/* Into gate->headers: all that is end-to-end and no credential.  With `to`, credentials go there.
- */
+/* Into gate->headers: all that is end-to-end and no credential.  Credentials go to `to`. */
 static size_t sort_headers(struct gate *gate, const struct http_head *head, struct presenting *to)
 {
     size_t count = 0;
@@ -158,9 +157,7 @@ static size_t sort_headers(struct gate *gate, const struct http_head *head, stru
     for (size_t i = 0; i < head->field_count; i++) {
         const struct message_header *field = &head->fields[i];
         if (is_credential(gate, field->name)) {
-            if (to != NULL) {
-                present_header(to, field);
-            }
+            present_header(to, field);
         } else if (!is_dropped(field->name) && !http_is_hop_by_hop(head, field->name)) {
             gate->headers[count++] = *field;
         }
@@ -168,17 +165,42 @@ static size_t sort_headers(struct gate *gate, const struct http_head *head, stru
     return count;
 }
 
-size_t admit_free_headers(struct gate *gate, const struct http_head *head)
+static struct field_place place_of(const char *head, const struct message_header *field)
 {
-    size_t count = sort_headers(gate, head, NULL), kept = 0;
+    return (struct field_place){
+        .name = (uint16_t)(field->name.data - head),
+        .name_len = (uint16_t)field->name.len,
+        .value = field->value.len == 0 ? 0 : (uint16_t)(field->value.data - head),
+        .value_len = (uint16_t)field->value.len,
+    };
+}
 
+/* So that FORWARD needs no second look at the head. */
+static void keep_free_headers(struct exchange *exchange, size_t count)
+{
+    const struct buf *in = &exchange->client->in;
+    const struct message_header *headers = exchange->client->gate->headers;
+
+    exchange->fields = mem_array(count, sizeof(exchange->fields[0]));
     for (size_t i = 0; i < count; i++) {
-        /* For our audit only. */
-        if (!is_named(gate->headers[i].name, "xagentrunid")) {
-            gate->headers[kept++] = gate->headers[i];
+        /* That one is for our audit only. */
+        if (!is_named(headers[i].name, "xagentrunid")) {
+            exchange->fields[exchange->field_count++] =
+                place_of((const char *)in->data + in->start, &headers[i]);
         }
     }
-    return kept;
+}
+
+size_t admit_free_headers(const struct exchange *exchange, const unsigned char *head)
+{
+    struct message_header *headers = exchange->client->gate->headers;
+
+    for (size_t i = 0; i < exchange->field_count; i++) {
+        const struct field_place *place = &exchange->fields[i];
+        headers[i].name = str_of(head + place->name, place->name_len);
+        headers[i].value = str_of(head + place->value, place->value_len);
+    }
+    return exchange->field_count;
 }
 
 /* ---- the request ---- */
@@ -251,6 +273,7 @@ static void ask_judge(struct visitor *client)
     struct presenting to = {gate, &admit};
 
     admit.header_count = sort_headers(gate, head, &to);
+    keep_free_headers(exchange, admit.header_count);
     exchange->request = admit.request;
     exchange->admitted = true;
     table_add(&gate->requests, exchange);

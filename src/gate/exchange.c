@@ -53,6 +53,7 @@ static void drop_kept(struct exchange *exchange)
     exchange->client->gate->buffered_bytes -= buf_len(&exchange->kept);
     buf_clear(&exchange->kept);
     buf_clear(&exchange->head);
+    free(exchange->fields);
 }
 
 /* From here on no message finds it. */
@@ -344,22 +345,6 @@ void exchange_credit(struct exchange *exchange)
 
 /* ---- from the judge ---- */
 
-static struct http_head *parse_again(struct exchange *exchange)
-{
-    struct visitor *client = exchange->client;
-    struct gate *gate = client->gate;
-    struct buf *from = exchange->head_bytes > 0 ? &client->in : &exchange->head;
-    struct http_problem problem;
-    size_t used;
-
-    /* Its names are lower-cased by now; nothing else has changed since it was accepted. */
-    enum http_result result = http_parse_request((char *)from->data + from->start, buf_len(from),
-                                                 &gate->head, &used, &problem);
-    assert(result == HTTP_OK);
-    (void)result;
-    return &gate->head;
-}
-
 static void drop_head(struct exchange *exchange)
 {
     buf_consume(&exchange->client->in, exchange->head_bytes);
@@ -370,10 +355,11 @@ static void forward(struct exchange *exchange, struct link *vault)
 {
     struct visitor *client = exchange->client;
     struct gate *gate = client->gate;
+    const struct buf *head = exchange->head_bytes > 0 ? &client->in : &exchange->head;
     struct message_forward forward = {
         .grant = exchange->grant,
         .headers = gate->headers,
-        .header_count = admit_free_headers(gate, parse_again(exchange)),
+        .header_count = admit_free_headers(exchange, head->data + head->start),
     };
 
     (void)channel_send(vault->channel, MESSAGE_FORWARD, &forward);

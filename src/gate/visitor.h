@@ -131,6 +131,11 @@ struct visitor {
     char source[VISITOR_SOURCE_BYTES];
 };
 
+/* Where a header stands in the head, which may be moved; LIMIT_HEAD_BYTES fit. */
+struct field_place {
+    uint16_t name, name_len, value, value_len;
+};
+
 /* One request, from its head to the last byte of its answer. */
 struct exchange {
     struct visitor *client;
@@ -141,8 +146,10 @@ struct exchange {
     char request_id[REQUEST_ID_BYTES];
     size_t request_id_len;
     /* the request */
-    size_t head_bytes; /* of it at the front of client->in; 0: in `head` */
-    struct buf head;   /* copied, where the body had to be read before it was sent */
+    size_t head_bytes;          /* of it at the front of client->in; 0: in `head` */
+    struct field_place *fields; /* the free ones */
+    size_t field_count;
+    struct buf head; /* copied, where the body had to be read before it was sent */
     struct http_body body;
     bool head_request, http10, expect, may_wait;
     bool body_done;  /* all of it was read off the connection */
@@ -184,8 +191,8 @@ void gate_bury(struct gate *gate);
 
 /* The request in gate->head: asks the judge, or refuses. */
 void admit_request(struct visitor *client);
-/* The free headers of the request, into gate->headers. */
-size_t admit_free_headers(struct gate *gate, const struct http_head *head);
+/* The free headers of the request, which begins at `head`, into gate->headers. */
+size_t admit_free_headers(const struct exchange *exchange, const unsigned char *head);
 
 /* ---- exchange.c: from and to judge, reader and vault ---- */
 

@@ -167,6 +167,13 @@ static const char *const well_known[] = {
     "xkeybrakekey",
 };
 
+static size_t shape_of(const char *folded, size_t len)
+{
+    return len == 0
+               ? 0
+               : (len * 37 + (unsigned char)folded[0] * 5 + (unsigned char)folded[len - 1]) & 255;
+}
+
 static int compare_names(const void *a, const void *b)
 {
     return str_compare(*(const struct str *)a, *(const struct str *)b);
@@ -180,6 +187,7 @@ static void add_credential_header(struct config *config, struct arena *arena, st
     if (name.len > 0 && fold_name(name, folded, &len)) {
         config->credential_headers[config->credential_header_count++] =
             arena_copy(arena, str_of(folded, len));
+        config->credential_shape[shape_of(folded, len)] = true;
     }
 }
 
@@ -193,6 +201,7 @@ static void collect_credential_headers(struct config *config, struct arena *aren
     }
     config->credential_headers = arena_zeroed(arena, room, sizeof(struct str));
     config->credential_header_count = 0;
+    memset(config->credential_shape, 0, sizeof(config->credential_shape));
     for (size_t i = 0; i < known; i++) {
         add_credential_header(config, arena, str_from(well_known[i]));
     }
@@ -212,7 +221,7 @@ bool header_is_credential(const struct config *config, struct str name)
     char folded[FOLDED_MAX];
     size_t len;
 
-    if (!fold_name(name, folded, &len)) {
+    if (!fold_name(name, folded, &len) || !config->credential_shape[shape_of(folded, len)]) {
         return false;
     }
     struct str wanted = str_of(folded, len);

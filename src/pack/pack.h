@@ -357,6 +357,7 @@ struct config {
     /* Not on the wire: header_is_credential()'s, sorted. */
     struct str *credential_headers;
     size_t credential_header_count;
+    bool credential_shape[256]; /* by length and ends: nearly all other names are none of these */
 };
 
 extern const struct wire_schema config_schema;

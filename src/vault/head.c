@@ -107,7 +107,12 @@ static bool same_folded(struct str a, struct str b)
 
 static bool is_never_sent(struct str name)
 {
+    char first = name.len == 0 ? '\0' : fold(name.data[0]);
+
     for (size_t i = 0; i < sizeof(never_sent) / sizeof(never_sent[0]); i++) {
+        if (never_sent[i][0] != first) {
+            continue;
+        }
         struct str entry = str_from(never_sent[i]);
         struct str start = name;
         if (str_ends(entry, STR("*"))) {
