@@ -11,14 +11,15 @@
 
 static struct str date_now(struct gate *gate)
 {
-    int64_t wall_ms = clock_wall_ms();
+    uint64_t now_ms = loop_now_ms(gate->loop);
 
-    if (wall_ms / 1000 != gate->date_s) {
+    if (now_ms >= gate->date_until_ms) {
+        int64_t wall_ms = clock_wall_ms();
         struct buf text;
         buf_init(&text, 2 * DATE_BYTES);
         if (http_write_date(&text, wall_ms) && buf_len(&text) == DATE_BYTES) {
             memcpy(gate->date, buf_str(&text).data, buf_len(&text));
-            gate->date_s = wall_ms / 1000;
+            gate->date_until_ms = now_ms + (uint64_t)(1000 - wall_ms % 1000);
         }
         buf_clear(&text);
     }
@@ -73,7 +74,7 @@ static bool gather_headers(struct exchange *exchange, const struct message_heade
 static void note_first_byte(struct exchange *exchange, unsigned status)
 {
     exchange->status = status;
-    exchange->first_us = clock_boot_us();
+    exchange->first_us = loop_now_us(exchange->client->gate->loop);
 }
 
 static void drop_request_head(struct exchange *exchange)

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "gate/visitor.h"
 
@@ -39,7 +38,7 @@ struct exchange *exchange_new(struct visitor *client)
     exchange->client = client;
     exchange->down_window = LIMIT_STREAM_WINDOW_BYTES;
     exchange->up_credit = LIMIT_STREAM_WINDOW_BYTES;
-    exchange->began_us = clock_boot_us();
+    exchange->began_us = loop_now_us(gate->loop);
     list_init(&exchange->streams);
     list_init(&exchange->spare);
     buf_init(&exchange->head, LIMIT_HEAD_BYTES);
@@ -73,7 +72,7 @@ static void forget(struct exchange *exchange)
 static void tell_done(struct exchange *exchange)
 {
     struct gate *gate = exchange->client->gate;
-    uint64_t total_us = clock_boot_us() - exchange->began_us;
+    uint64_t total_us = loop_now_us(gate->loop) - exchange->began_us;
     struct message_done done = {
         .request = exchange->request,
         .grant = exchange->grant,

@@ -87,7 +87,7 @@ struct gate {
     char host[512];
     struct buf plain;
     char date[DATE_BYTES];
-    int64_t date_s;
+    uint64_t date_until_ms; /* when the second ends, by the loop's clock */
 };
 
 enum visitor_state {

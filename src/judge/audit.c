@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "judge/keys.h"
 #include "judge/record.h"
@@ -241,7 +240,8 @@ void audit_over(struct judge *judge, struct request *request)
     row.settled = request->posted;
     row.bytes_in = outcome->bytes_in;
     row.bytes_out = outcome->bytes_out;
-    row.total_us = request->has_done ? request->done.total_us : clock_boot_us() - request->at_us;
+    row.total_us =
+        request->has_done ? request->done.total_us : loop_now_us(judge->loop) - request->at_us;
     row.upstream_us = outcome->total_us;
     row.detail = outcome->detail;
     write_row(judge, &row);

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/encode.h"
 #include "base/log.h"
 #include "judge/audit.h"
@@ -531,7 +530,6 @@ void grant_gate_gone(struct judge *judge, struct peer *gate)
     struct request *request;
     size_t at = 0;
 
-    (void)judge;
     while ((request = table_next(&gate->requests, &at)) != NULL) {
         (void)table_remove(&gate->requests, &request->number);
         at = 0; /* the table has changed */
@@ -539,8 +537,8 @@ void grant_gate_gone(struct judge *judge, struct peer *gate)
         if (request->state == REQUEST_BODY) {
             request_free(request);
         } else if (request->state >= REQUEST_GRANTED) {
-            request->done = (struct message_done){.client_gone = true,
-                                                  .total_us = clock_boot_us() - request->at_us};
+            request->done = (struct message_done){
+                .client_gone = true, .total_us = loop_now_us(judge->loop) - request->at_us};
             request->has_done = true;
             finish(request);
         }

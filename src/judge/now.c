@@ -10,7 +10,12 @@
 void now_update(struct judge *judge)
 {
     bool was_suspect = judge->clock.suspect;
+    uint64_t turn_us = loop_now_us(judge->loop);
 
+    if (judge->clock_looked_us == turn_us) {
+        return; /* once a turn */
+    }
+    judge->clock_looked_us = turn_us;
     clock_guard_tick(&judge->clock, clock_wall_ms(), clock_boot_ms());
     if (judge->clock.suspect != was_suspect && judge->ready) {
         log_warn("clock", "suspect=%s", judge->clock.suspect ? "yes" : "no");

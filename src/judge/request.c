@@ -3,7 +3,6 @@
 
 #include <assert.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "judge/audit.h"
 #include "judge/metrics.h"
@@ -80,7 +79,7 @@ struct request *request_new(struct judge *judge, struct peer *gate,
     request->number = admit->request;
     request->gate = gate;
     request->at_ms = judge->clock.now_ms;
-    request->at_us = clock_boot_us();
+    request->at_us = loop_now_us(judge->loop);
     request->request_id = name_make("req_");
     list_init(&request->vault_link);
     list_init(&request->key_link);

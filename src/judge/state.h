@@ -272,6 +272,7 @@ struct judge {
     unsigned ticks, drain_looks;
     struct loop_timer drain_timer;
     struct clock_guard clock;
+    uint64_t clock_looked_us; /* the turn in which it was last looked at */
     struct loop_timer tick;
     int64_t day; /* of the last tick */
 

@@ -13,7 +13,7 @@ enum { EVENTS_A_TURN = 256 };
 
 struct loop {
     int epoll_fd;
-    uint64_t now_ms;
+    uint64_t now_ms, now_us;
     bool stopped;
     int status;
     struct list hooks;
@@ -25,6 +25,12 @@ struct loop {
     int event_count, event_at;
 };
 
+static void look_at_clock(struct loop *loop)
+{
+    loop->now_us = clock_boot_us();
+    loop->now_ms = loop->now_us / 1000;
+}
+
 struct loop *loop_new(struct err *err)
 {
     int fd = epoll_create1(EPOLL_CLOEXEC);
@@ -35,7 +41,7 @@ struct loop *loop_new(struct err *err)
     }
     struct loop *loop = mem_zeroed(sizeof(*loop));
     loop->epoll_fd = fd;
-    loop->now_ms = clock_boot_ms();
+    look_at_clock(loop);
     list_init(&loop->hooks);
     return loop;
 }
@@ -176,6 +182,11 @@ uint64_t loop_now_ms(const struct loop *loop)
     return loop->now_ms;
 }
 
+uint64_t loop_now_us(const struct loop *loop)
+{
+    return loop->now_us;
+}
+
 static int wait_ms(const struct loop *loop)
 {
     if (loop->timers == 0) {
@@ -211,10 +222,10 @@ int loop_run(struct loop *loop)
 {
     run_hooks(loop); /* what was queued before the first turn */
     while (!loop->stopped) {
-        loop->now_ms = clock_boot_ms();
+        look_at_clock(loop);
         int count = epoll_wait(loop->epoll_fd, loop->events, EVENTS_A_TURN, wait_ms(loop));
         assert(count >= 0 || errno == EINTR);
-        loop->now_ms = clock_boot_ms();
+        look_at_clock(loop);
         loop->event_count = count < 0 ? 0 : count;
         for (loop->event_at = 0; loop->event_at < loop->event_count;) {
             struct epoll_event event = loop->events[loop->event_at++];

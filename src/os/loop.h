@@ -58,7 +58,9 @@ void loop_timer_stop(struct loop *loop, struct loop_timer *timer); /* idempotent
 void loop_at_turn_end(struct loop *loop, struct loop_hook *hook, void (*run)(void *ctx), void *ctx);
 void loop_hook_stop(struct loop_hook *hook); /* idempotent; takes a zeroed one too */
 
-uint64_t loop_now_ms(const struct loop *loop); /* CLOCK_BOOTTIME when this turn began */
+/* CLOCK_BOOTTIME when this turn began, which is what most want and costs nothing. */
+uint64_t loop_now_ms(const struct loop *loop);
+uint64_t loop_now_us(const struct loop *loop);
 
 /* Runs until loop_stop().  Returns what was given there. */
 int loop_run(struct loop *loop);

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -155,7 +154,7 @@ static void say_outcome(struct exchange *ex, enum outcome outcome)
     ex->outcome.grant = ex->grant;
     ex->outcome.outcome = outcome;
     ex->outcome.bytes_out = ex->body_bytes;
-    ex->outcome.total_us = clock_boot_us() - ex->started_us;
+    ex->outcome.total_us = loop_now_us(ex->vault->loop) - ex->started_us;
     ex->outcome.scrubbed = ex->scrub.hits;
     vault_tell_judge(ex->vault, MESSAGE_OUTCOME, &ex->outcome);
 }
@@ -511,7 +510,7 @@ static void talk(struct exchange *ex)
     }
     if (!ex->talked) {
         ex->talked = true;
-        ex->sent_us = clock_boot_us();
+        ex->sent_us = loop_now_us(ex->vault->loop);
     }
     if (!queue_body(ex, buf_str(&ex->body))) {
         stop(ex, UPSTREAM_GRANT, "the body is too large");
@@ -550,7 +549,7 @@ static void on_opened(void *ctx)
 {
     struct exchange *ex = ctx;
 
-    ex->outcome.connect_us = clock_boot_us() - ex->dialled_us;
+    ex->outcome.connect_us = loop_now_us(ex->vault->loop) - ex->dialled_us;
     talk(ex);
 }
 
@@ -560,7 +559,7 @@ static void dial(struct exchange *ex, bool may_reuse)
 
     move(ex, DIAL);
     loop_timer_stop(ex->vault->loop, &ex->timer); /* the connection has its own */
-    ex->dialled_us = clock_boot_us();
+    ex->dialled_us = loop_now_us(ex->vault->loop);
     if (may_reuse) {
         ex->upstream =
             upstream_take(all, ex->credential, &ex->target, ex->granted->has_hold, &user, ex);
@@ -1073,7 +1072,7 @@ static void take_answer(struct exchange *ex, struct http_head *head)
     move(ex, ANSWER);
     buf_clear(&ex->body); /* no retry any more */
     ex->outcome.status = head->status;
-    ex->outcome.first_byte_us = clock_boot_us() - ex->sent_us;
+    ex->outcome.first_byte_us = loop_now_us(ex->vault->loop) - ex->sent_us;
     ex->keep_alive = head->keep_alive;
     ex->head_request = str_equal(ex->granted->method, STR("HEAD"));
     ex->rejected = head->status == 401;
@@ -1372,7 +1371,7 @@ static struct exchange *exchange_new(struct vault *vault, struct meeting *meetin
     ex->gate = meeting->gate;
     ex->meeting = meeting;
     ex->granted = meeting->granted;
-    ex->started_us = clock_boot_us();
+    ex->started_us = loop_now_us(ex->vault->loop);
     ex->window = ex->window_left = LIMIT_STREAM_WINDOW_BYTES;
     ex->credit = LIMIT_STREAM_WINDOW_BYTES;
     ex->state = ex->granted->judged_body ? COLLECT : CREDENTIAL;

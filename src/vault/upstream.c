@@ -63,7 +63,7 @@ struct upstream {
     /* sending */
     struct list dirty;
     bool held, paused, reused, ended;
-    bool resting; /* idle, and its buffers are given back */
+    bool resting;    /* idle, and its buffers are given back */
     bool deaf;       /* takes no more bytes of ours */
     size_t preamble; /* bytes of the handshake before the request's in tls_output() */
     uint64_t wire_bytes;
