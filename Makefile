@@ -27,12 +27,14 @@ PACKAGES := libssl libcrypto libsodium sqlite3 jansson libcares libseccomp libcu
 # clang 14 takes this one only with a warning that is an error here.
 ZERO := $(shell $(CC) -Werror -ftrivial-auto-var-init=zero -E -x c /dev/null >/dev/null 2>&1 && \
     echo -ftrivial-auto-var-init=zero)
+# Where it is built does not show in it; -flto compiles at the link too.
+HERE := -ffile-prefix-map=$(CURDIR)=.
 FLAGS := -std=c17 -D_GNU_SOURCE -Isrc -I$(OUT)/gen -include base/banned.h -MMD -MP $(MODE) \
     $(shell pkg-config --cflags $(PACKAGES)) \
     -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wstrict-prototypes \
     -Wmissing-prototypes -Wvla -Wcast-qual -Wformat=2 -Wundef -Wwrite-strings \
     -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection \
-    $(ZERO) -ffile-prefix-map=$(CURDIR)=.
+    $(ZERO) $(HERE)
 LIBS  := $(shell pkg-config --libs $(PACKAGES))
 
 all: $(OUT)/keybrake
@@ -40,9 +42,8 @@ all: $(OUT)/keybrake
 $(OUT)/keybrake: $(call bin,$(PROGRAMS))
 	cp $< $@
 
-# Prints one line a program; the script behind ./check adds them up.
 test: $(call bin,$(TESTS))
-	@status=0; for t in $^; do echo "== $$t"; $$t || status=1; done; exit $$status
+	@tools/unit $^
 build-tests: $(call bin,$(TESTS))
 impostors: $(call bin,$(IMPOSTORS))
 fuzzers:
@@ -65,7 +66,7 @@ $(OUT)/src/pack/builtin.o: $(OUT)/gen/packs.inc
 $(OUT)/core.a: $(CORE:%.c=$(OUT)/%.o)
 	rm -f $@ && ar rcs $@ $^
 $(OUT)/%: $(OUT)/%.o $(OUT)/core.a
-	$(CC) -pie -Wl,-z,relro,-z,now $(MODE) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) -pie -Wl,-z,relro,-z,now $(HERE) $(MODE) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 .PHONY: all test build-tests impostors fuzzers install clean
 .SECONDARY:

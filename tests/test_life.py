@@ -28,8 +28,7 @@ class Deaths(harness.Case):
             with self.subTest(name):
                 old = self.keybrake.pids()[name][0]
                 os.kill(old, signal.SIGKILL)
-                self.eventually(lambda: name in self.keybrake.pids() and
-                                old not in self.keybrake.pids()[name])
+                self.eventually(lambda: old not in self.keybrake.pids().get(name, [old]))
                 self.eventually(lambda: self.works(key), 10)
                 self.eventually(lambda: self.charge(key, 100)[0] == 200, 10)
 

@@ -43,7 +43,7 @@ static void move_to(struct buf *buf, size_t size)
     unsigned char *fresh = mem_grow(NULL, size, 1);
     size_t len = buf_len(buf);
 
-    if (len > 0) {
+    if (buf->data != NULL) {
         memcpy(fresh, buf->data + buf->start, len);
     }
     drop_memory(buf);

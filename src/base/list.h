@@ -28,6 +28,9 @@ static inline bool list_empty(const struct list *list)
     return list->next == list;
 }
 
+/* NULL: it is empty. */
+struct list *list_first(const struct list *list);
+
 /* Before `at`: list_add(&head, link) puts it last, list_add(head.next, link) first. */
 static inline void list_add(struct list *at, struct list *link)
 {

@@ -25,10 +25,12 @@ int main(void)
 
     list_init(&head);
     CHECK(list_empty(&head));
+    CHECK(list_first(&head) == NULL);
     list_add(&head, &things[0].link);
     list_add(&head, &things[1].link);
     list_add(head.next, &things[2].link);
     CHECK(sum_in_order(&head) == 312);
+    CHECK(list_first(&head) == &things[2].link);
     list_remove(&things[0].link);
     list_remove(&things[0].link);
     CHECK(sum_in_order(&head) == 32);

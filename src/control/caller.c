@@ -139,20 +139,22 @@ static void drop_socket(struct caller *c)
     server_forget(c->server, &c->link);
 }
 
+/* From within go(), which releases it. */
+static void hang_up(struct caller *c)
+{
+    drop_socket(c);
+    end_stream(c);
+    c->dead = c->state != HANDLING; /* else exchange_answer() releases it */
+}
+
 void caller_close(const struct list *link)
 {
     struct caller *c = caller_of(link);
 
-    drop_socket(c);
-    end_stream(c);
-    if (c->state == HANDLING) {
-        return; /* exchange_answer() releases it */
+    hang_up(c);
+    if (c->dead && !c->busy) {
+        release(c);
     }
-    if (c->busy) {
-        c->dead = true; /* go() releases it */
-        return;
-    }
-    release(c);
 }
 
 bool caller_is_idle(const struct list *link)
@@ -397,7 +399,7 @@ static bool take_head(struct caller *c)
                                &problem)) {
     case HTTP_MORE:
         if (c->ended) {
-            caller_close(&c->link);
+            hang_up(c);
         }
         return false;
     case HTTP_OK:
@@ -439,7 +441,7 @@ static bool take_body(struct caller *c)
         return true;
     }
     if (c->ended) {
-        caller_close(&c->link);
+        hang_up(c);
     }
     return false;
 }
@@ -463,7 +465,7 @@ static bool after_write(struct caller *c)
     int rc = flush(c);
 
     if (rc < 0) {
-        caller_close(&c->link);
+        hang_up(c);
         return false;
     }
     if (rc == 0) {
@@ -474,7 +476,7 @@ static bool after_write(struct caller *c)
         return true;
     }
     if (c->ended) {
-        caller_close(&c->link);
+        hang_up(c);
     } else {
         begin_linger(c);
     }
@@ -492,14 +494,14 @@ static bool step_stream(struct caller *c)
     int rc = flush(c);
 
     if (rc < 0) {
-        caller_close(&c->link);
+        hang_up(c);
         return false;
     }
     if (rc == 0) {
         return false;
     }
     if (!next_piece(c)) {
-        caller_close(&c->link);
+        hang_up(c);
         return false;
     }
     touch(c);
@@ -516,7 +518,7 @@ static bool step(struct caller *c)
     case IDLE:
         if (buf_len(&c->in) == 0) {
             if (c->ended || c->server->draining) {
-                caller_close(&c->link);
+                hang_up(c);
             }
             return false;
         }

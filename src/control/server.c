@@ -48,8 +48,10 @@ struct server *server_new(struct loop *loop, exchange_handler *handle, void *ctx
 
 static void close_listeners(struct server *server)
 {
-    while (!list_empty(&server->listeners)) {
-        struct listener *listener = LIST_THING(server->listeners.next, struct listener, link);
+    struct list *link;
+
+    while ((link = list_first(&server->listeners)) != NULL) {
+        struct listener *listener = LIST_THING(link, struct listener, link);
         list_remove(&listener->link);
         loop_unwatch(server->loop, &listener->watch);
         loop_timer_stop(server->loop, &listener->pause);
@@ -60,8 +62,10 @@ static void close_listeners(struct server *server)
 
 static void free_old_contexts(struct server *server)
 {
-    while (!list_empty(&server->old_tls)) {
-        struct old_context *old = LIST_THING(server->old_tls.next, struct old_context, link);
+    struct list *link;
+
+    while ((link = list_first(&server->old_tls)) != NULL) {
+        struct old_context *old = LIST_THING(link, struct old_context, link);
         list_remove(&old->link);
         tls_context_free(old->tls);
         free(old);
@@ -70,13 +74,15 @@ static void free_old_contexts(struct server *server)
 
 void server_free(struct server *server)
 {
+    struct list *link;
+
     if (server == NULL) {
         return;
     }
     server->drained = NULL;
     close_listeners(server);
-    while (!list_empty(&server->connections)) {
-        caller_close(server->connections.next);
+    while ((link = list_first(&server->connections)) != NULL) {
+        caller_close(link);
     }
     free_old_contexts(server);
     tls_context_free(server->tls);
@@ -124,7 +130,7 @@ static bool find_unix_peer(int fd, struct peer *peer)
 
 static bool find_address(int fd, struct peer *peer)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t size = sizeof(address);
     char text[INET6_ADDRSTRLEN] = "";
     unsigned port = 0;

@@ -83,8 +83,10 @@ void door_add(struct gate *gate, const struct message_listener *message, int fd)
 
 void doors_close(struct gate *gate)
 {
-    while (!list_empty(&gate->listeners)) {
-        struct listener *listener = LIST_THING(gate->listeners.next, struct listener, link);
+    struct list *link;
+
+    while ((link = list_first(&gate->listeners)) != NULL) {
+        struct listener *listener = LIST_THING(link, struct listener, link);
         list_remove(&listener->link);
         loop_unwatch(gate->loop, &listener->watch);
         (void)close(listener->fd);

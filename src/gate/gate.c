@@ -66,15 +66,19 @@ void gate_init(struct gate *gate, struct loop *loop, size_t client_max)
 
 static void close_all(struct list *clients)
 {
-    while (!list_empty(clients)) {
-        visitor_gone(LIST_THING(clients->next, struct visitor, link));
+    struct list *link;
+
+    while ((link = list_first(clients)) != NULL) {
+        visitor_gone(LIST_THING(link, struct visitor, link));
     }
 }
 
 static void free_spare(struct gate *gate)
 {
-    while (!list_empty(&gate->spare)) {
-        struct exchange *exchange = LIST_THING(gate->spare.next, struct exchange, spare);
+    struct list *link;
+
+    while ((link = list_first(&gate->spare)) != NULL) {
+        struct exchange *exchange = LIST_THING(link, struct exchange, spare);
         list_remove(&exchange->spare);
         free(exchange);
     }
@@ -101,12 +105,14 @@ static void set_door(struct gate *gate, struct door_tls *door)
 
 void gate_clear(struct gate *gate)
 {
+    struct list *link;
+
     doors_close(gate);
     close_all(&gate->clients);
     close_all(&gate->idle);
     loop_hook_stop(&gate->bury);
-    while (!list_empty(&gate->dead)) {
-        struct visitor *client = LIST_THING(gate->dead.next, struct visitor, link);
+    while ((link = list_first(&gate->dead)) != NULL) {
+        struct visitor *client = LIST_THING(link, struct visitor, link);
         list_remove(&client->link);
         free(client);
     }

@@ -587,6 +587,7 @@ static void after_last_answer(struct visitor *client, bool body_done)
 static void finish(struct visitor *client)
 {
     struct exchange *exchange = client->exchange;
+    assert(exchange != NULL);
     bool truncated = exchange->truncated, body_done = exchange->body_done;
     bool shown = exchange->framing == BODY_CHUNKED && body_done;
 
@@ -765,10 +766,11 @@ static void on_timer(void *ctx)
 
 static void bury(void *ctx)
 {
+    struct list *link;
     struct gate *gate = ctx;
 
-    while (!list_empty(&gate->dead)) {
-        struct visitor *client = LIST_THING(gate->dead.next, struct visitor, link);
+    while ((link = list_first(&gate->dead)) != NULL) {
+        struct visitor *client = LIST_THING(link, struct visitor, link);
         list_remove(&client->link);
         free(client);
     }

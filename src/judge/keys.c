@@ -407,6 +407,7 @@ size_t key_levels(const struct key *key, int64_t day, struct level *levels)
 {
     size_t count = 0;
 
+    assert(key != NULL);
     for (const struct key *at = key; at != NULL && count + 2 < WINDOW_LEVELS_MAX; at = at->parent) {
         struct level base = {.owner = at->owner, .level = LEVEL_KEY, .name = key_id(at)};
         bool observe = at->mode == MODE_OBSERVE;

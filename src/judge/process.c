@@ -205,7 +205,7 @@ static void load_head(struct judge *judge, const struct message_row_head *row)
         (void)from;                                                                                \
         (void)fd;                                                                                  \
         arena_reset(judge->scratch);                                                               \
-        (void)call;                                                                                \
+        (void)(call);                                                                              \
     }
 LOADS(on_row_key, message_row_key, keys_put(judge, row))
 LOADS(on_row_credential, message_row_credential, book_put_credential(judge, row))

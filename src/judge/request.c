@@ -146,6 +146,7 @@ void request_begin(struct request *request)
 {
     struct judge *judge = request->judge;
 
+    assert(request->decision.key != NULL);
     for (struct key *key = request->decision.key; key != NULL; key = key->parent) {
         rate_begin(&key->rate, judge->clock.now_ms, judge->clock.day);
     }

@@ -68,7 +68,7 @@ static int read_file(struct arena *arena, const char *path, size_t max, struct s
 static int read_settings(struct check *check, struct err *err)
 {
     bool own_doors = false;
-    struct str json;
+    struct str json = {0};
 
     for (int i = FIRST_SETTING; i < check->argc; i++) {
         struct str value = str_from(check->argv[i]);
@@ -96,8 +96,8 @@ static int read_settings(struct check *check, struct err *err)
 
 static int check_certificate(struct check *check, struct err *err)
 {
-    struct str chain;
-    struct str key;
+    struct str chain = {0};
+    struct str key = {0};
     const struct settings *settings = &check->settings;
 
     if (settings->tls_cert.len == 0) {
@@ -108,7 +108,7 @@ static int check_certificate(struct check *check, struct err *err)
         return -1;
     }
     int rc = certificate_check(chain, key, err);
-    explicit_bzero((char *)(uintptr_t)key.data, key.len);
+    mem_wipe((char *)(uintptr_t)key.data, key.len);
     return rc < 0 ? err_prefix(err, "%.*s, %.*s", STR_FMT(settings->tls_cert),
                                STR_FMT(settings->tls_key))
                   : 0;

@@ -97,6 +97,7 @@ static int seal(struct secret *file, const struct secret *key, struct str passph
     if (derive(&box_key, passphrase, &sealed, err) < 0) {
         return -1;
     }
+    assert(box_key.data != NULL);
     (void)crypto_secretbox_easy(sealed.box, key->data, key->size, sealed.nonce, box_key.data);
     secret_clear(&box_key);
     memcpy(file->data, SEALED_LINE, sizeof(SEALED_LINE) - 1);
@@ -215,6 +216,7 @@ static int unseal(const struct key_file *file, struct str passphrase, struct sec
     if (derive(&box_key, passphrase, &sealed, err) < 0) {
         return -1;
     }
+    assert(box_key.data != NULL);
     int rc = crypto_secretbox_open_easy(key->data, sealed.box, sizeof(sealed.box), sealed.nonce,
                                         box_key.data);
     secret_clear(&box_key);

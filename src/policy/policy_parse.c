@@ -213,7 +213,7 @@ static int read_mode(struct reading *reading, const char *name, json_t *value)
 {
     static const char *const choices[MODE_COUNT] = {
         [MODE_ENFORCE] = "enforce", [MODE_OBSERVE] = "observe"};
-    int choice;
+    int choice = 0;
 
     if (read_choice(reading, name, value, choices, MODE_COUNT, &choice) < 0) {
         return -1;
@@ -238,7 +238,7 @@ static int read_token_style(struct reading *reading, const char *name, json_t *v
 static int read_client_secret(struct reading *reading, const char *name, json_t *value)
 {
     static const char *const choices[] = {"pass", "redact"};
-    int choice;
+    int choice = 0;
 
     if (read_choice(reading, name, value, choices, 2, &choice) < 0) {
         return -1;

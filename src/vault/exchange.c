@@ -6,6 +6,7 @@
  *     TALK         the request goes out; the answer's head is awaited
  *     ANSWER       the answer's body comes
  *     DRAIN        OUTCOME is said; the gate has not got all yet, or may not yet
+ *     OVER         whoever still holds it in this turn finds it so; see release()
  *
  * An answer's bytes go: upstream's input -> framing -> decoding -> `content`, where they are
  * scrubbed and, once final, copied to the reader and handed to the gate as far as its window goes.
@@ -31,19 +32,20 @@ enum {
     CREDIT_MAX = 2 * LIMIT_STREAM_WINDOW_BYTES_MAX,
 };
 
-enum exchange_state { COLLECT, CREDENTIAL, DIAL, TALK, ANSWER, DRAIN, STATES };
+enum exchange_state { COLLECT, CREDENTIAL, DIAL, TALK, ANSWER, DRAIN, OVER, STATES };
 
 #define TO(state) (1u << (state))
 static const struct {
     const char *name;
     unsigned next;
 } states[STATES] = {
-    [COLLECT] = {"collect", TO(CREDENTIAL)},
-    [CREDENTIAL] = {"credential", TO(DIAL)},
-    [DIAL] = {"dial", TO(TALK)},
-    [TALK] = {"talk", TO(ANSWER) | TO(DIAL)},
-    [ANSWER] = {"answer", TO(DRAIN)},
-    [DRAIN] = {"drain", 0},
+    [COLLECT] = {"collect", TO(CREDENTIAL) | TO(OVER)},
+    [CREDENTIAL] = {"credential", TO(DIAL) | TO(OVER)},
+    [DIAL] = {"dial", TO(TALK) | TO(OVER)},
+    [TALK] = {"talk", TO(ANSWER) | TO(DIAL) | TO(OVER)},
+    [ANSWER] = {"answer", TO(DRAIN) | TO(OVER)},
+    [DRAIN] = {"drain", TO(OVER)},
+    [OVER] = {"over", 0},
 };
 
 struct exchange {
@@ -51,7 +53,7 @@ struct exchange {
     struct vault *vault;
     struct gate_peer *gate; /* NULL: it died */
     struct list of_gate;    /* gate->exchanges */
-    struct list waiting;    /* vault->unsent or vault->want_blob */
+    struct list waiting;    /* vault->unsent, vault->want_blob or vault->over */
     struct meeting *meeting;
     const struct message_grant *granted; /* of the meeting */
     struct generation *generation;
@@ -110,10 +112,27 @@ static const struct upstream_user user;
 
 /* ---- the end ---- */
 
+static void bury(void *ctx)
+{
+    struct list *link;
+    struct vault *vault = ctx;
+
+    while ((link = list_first(&vault->over)) != NULL) {
+        struct exchange *ex = LIST_THING(link, struct exchange, waiting);
+        list_remove(&ex->waiting);
+        free(ex->head);
+        meeting_free(ex->meeting);
+        free(ex);
+    }
+}
+
+/* Lets go of all it has.  The exchange itself stays until the turn ends, since whoever called
+ * what ended it may look at it again. */
 static void release(struct exchange *ex)
 {
     struct vault *vault = ex->vault;
 
+    move(ex, OVER);
     if (ex->gate != NULL) {
         ex->gate->lingering -= ex->linger_until_ms > 0;
     }
@@ -122,18 +141,21 @@ static void release(struct exchange *ex)
     list_remove(&ex->waiting);
     loop_timer_stop(vault->loop, &ex->timer);
     upstream_close(ex->upstream);
+    ex->upstream = NULL;
     credential_release(ex->credential);
+    ex->credential = NULL;
     if (ex->generation != NULL) {
         ex->generation->users--;
     }
     decoder_free(ex->decoder);
+    ex->decoder = NULL;
     digest_abandon(ex->digest);
+    ex->digest = NULL;
     buf_clear(&ex->body);
     buf_clear(&ex->coded);
     buf_clear(&ex->content);
-    free(ex->head);
-    meeting_free(ex->meeting);
-    free(ex);
+    list_add(&vault->over, &ex->waiting);
+    loop_at_turn_end(vault->loop, &vault->burial, bury, vault);
     vault_check_drained(vault);
 }
 
@@ -1093,8 +1115,6 @@ static void take_answer(struct exchange *ex, struct http_head *head)
 static void read_heads(struct exchange *ex)
 {
     struct http_head *head = &ex->vault->head;
-    uint64_t grant = ex->grant;
-    struct vault *vault = ex->vault;
 
     while (ex->state == TALK) {
         struct buf *input = upstream_input(ex->upstream);
@@ -1119,7 +1139,7 @@ static void read_heads(struct exchange *ex)
             }
             break;
         }
-        if (table_find(&vault->exchanges, &grant) != ex || ex->upstream == NULL) {
+        if (ex->upstream == NULL) {
             return;
         }
         buf_consume(upstream_input(ex->upstream), used);
@@ -1155,16 +1175,11 @@ static bool may_retry(const struct exchange *ex)
 static void on_failed(void *ctx, enum upstream_error error, const char *detail)
 {
     struct exchange *ex = ctx;
-    struct vault *vault = ex->vault;
-    uint64_t grant = ex->grant;
 
     if (ex->state == TALK) {
         read_heads(ex);
-        if (table_find(&vault->exchanges, &grant) != ex) {
-            return;
-        }
     }
-    if (ex->state == DRAIN) {
+    if (ex->state == DRAIN || ex->state == OVER) {
         return;
     }
     if (ex->state == ANSWER) {
@@ -1352,6 +1367,8 @@ void exchanges_free(struct vault *vault)
         release(ex);
         at = 0;
     }
+    loop_hook_stop(&vault->burial);
+    bury(vault);
 }
 
 struct exchange *exchange_find(const struct vault *vault, const struct gate_peer *gate,

@@ -425,7 +425,7 @@ int head_write(struct buf *out, const struct head_parts *parts, struct err *err)
 {
     struct fields fields;
     struct buf secret;
-    struct str name;
+    struct str name = {0};
     int rc = -1;
 
     fields.count = 0;

@@ -52,7 +52,9 @@ struct vault {
     struct table exchanges; /* by grant */
     struct list unsent;     /* of exchanges: SENT must be with the judge before they go on */
     struct list want_blob;  /* of exchanges that wait for their credential */
-    struct http_head head;  /* of the answer that is being looked at */
+    struct list over;       /* of exchanges; freed when this turn ends */
+    struct loop_hook burial;
+    struct http_head head; /* of the answer that is being looked at */
     bool draining, drained;
 };
 

@@ -125,11 +125,13 @@ struct upstreams *upstreams_new(struct loop *loop, struct dns *dns, struct tls_c
 
 void upstreams_free(struct upstreams *all)
 {
+    struct list *link;
+
     if (all == NULL) {
         return;
     }
-    while (!list_empty(&all->age)) {
-        upstream_close(LIST_THING(all->age.next, struct upstream, age));
+    while ((link = list_first(&all->age)) != NULL) {
+        upstream_close(LIST_THING(link, struct upstream, age));
     }
     loop_hook_stop(&all->hook);
     loop_timer_stop(all->loop, &all->again);
@@ -833,18 +835,19 @@ static void rest(struct upstream *upstream)
 
 static void sweep(void *ctx)
 {
+    struct list *link;
     struct upstreams *all = ctx;
     uint64_t now = loop_now_ms(all->loop);
 
-    for (struct list *link = all->age.next; link != &all->age; link = link->next) {
+    for (link = all->age.next; link != &all->age; link = link->next) {
         struct upstream *upstream = LIST_THING(link, struct upstream, age);
         if (now - upstream->idle_since_ms < SWEEP_MS) {
             break; /* those behind it are younger */
         }
         rest(upstream);
     }
-    while (!list_empty(&all->age)) {
-        struct upstream *oldest = LIST_THING(all->age.next, struct upstream, age);
+    while ((link = list_first(&all->age)) != NULL) {
+        struct upstream *oldest = LIST_THING(link, struct upstream, age);
         if (now - oldest->idle_since_ms < LIMIT_POOL_IDLE_MS) {
             loop_timer_set(all->loop, &all->sweep, SWEEP_MS, sweep, all);
             return;

@@ -674,6 +674,7 @@ struct vault *vault_new(struct loop *loop, uint32_t index, struct err *err)
     list_init(&vault->generations);
     list_init(&vault->unsent);
     list_init(&vault->want_blob);
+    list_init(&vault->over);
     vault->exchanges = exchanges_table();
     if (sodium_init() < 0) {
         (void)err_set(err, "cannot set up libsodium");
@@ -698,12 +699,14 @@ fail:
 
 void vault_free(struct vault *vault)
 {
+    struct list *link;
+
     if (vault == NULL) {
         return;
     }
     loop_timer_stop(vault->loop, &vault->stats_timer);
-    while (!list_empty(&vault->gates)) {
-        gate_gone(LIST_THING(vault->gates.next, struct gate_peer, link));
+    while ((link = list_first(&vault->gates)) != NULL) {
+        gate_gone(LIST_THING(link, struct gate_peer, link));
     }
     exchanges_free(vault);
     loop_timer_stop(vault->loop, &vault->grants_timer);
@@ -715,8 +718,8 @@ void vault_free(struct vault *vault)
     channel_free(vault->judge);
     channel_free(vault->scribe);
     channel_free(vault->reader);
-    while (!list_empty(&vault->generations)) {
-        generation_free(LIST_THING(vault->generations.next, struct generation, link));
+    while ((link = list_first(&vault->generations)) != NULL) {
+        generation_free(LIST_THING(link, struct generation, link));
     }
     secret_clear(&vault->key);
     table_clear(&vault->exchanges);
