@@ -645,12 +645,19 @@ static bool hold_state_of(const void *ctx, uint64_t number, enum hold_state *ret
 
 /* The digest of all that makes two requests "the same", each part with its length. */
 static struct digest scope_digest(const struct message_admit *admit,
-                                  const struct decision *decision, struct str scope)
+                                  const struct decision *decision, struct str scope,
+                                  struct str public_fields)
 {
+    /* By number too: another account that is stored under the name, or the other mode of this one,
+     * has never seen the vendor's side of these repeats. */
+    uint64_t credential = decision->credential;
     const struct str texts[] = {
         decision->key->tenant == NULL ? STR_NONE : str_from(decision->key->tenant->name),
         scope,
         decision->credential_name,
+        str_of(&credential, sizeof(credential)),
+        decision->live_mode ? STR("live") : STR("test"),
+        public_fields,
         decision->account,
         admit->method,
         decision->path,
@@ -684,7 +691,9 @@ static bool repeat_allowed(struct judge *judge, const struct message_admit *admi
         !decide_key_is_honoured(admit, decision)) {
         return true;
     }
-    decision->scope = scope_digest(admit, decision, decide_scope(decision->key));
+    const struct credential *credential = book_credential(judge, decision->credential);
+    decision->scope = scope_digest(admit, decision, decide_scope(decision->key),
+                                   credential == NULL ? STR_NONE : credential->public_fields);
     decision->repeat =
         records_look(&judge->records, &decision->scope, &body, judge->clock.now_ms,
                      decision->pack->idempotency.window_ms, hold_state_of, judge, &record);

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/test.h"
 #include "pack/load.h"
+#include "policy/calls.h"
 #include "policy/usd.h"
 
 enum { WAIT_MS = 3000, SHORT_MS = 80, ROWS_MAX = 20000, PEERS = 5 };
@@ -817,6 +818,55 @@ static void test_repeats(void)
     end();
 }
 
+/* A repeat is free only at the account that has seen the first. */
+static void test_repeats_of_another_account(void)
+{
+    static const char *const steps[] = {"rotated", "the other mode", "removed and put again"};
+
+    wipe_store();
+    begin();
+    struct issued key = issue(10);
+    uint64_t request = pay(&key, "again", "body");
+    struct given given = granted(request);
+    succeed(request, &given);
+    for (size_t i = 0; i < 3; i++) {
+        struct call_credential put = {.name = STR("stripe"),
+                                      .vendor = STR("stripe"),
+                                      .version = i < 2 ? 2 + i : 1,
+                                      .sealed = STR("x"),
+                                      .live_mode = i > 0,
+                                      .account_mark = STR("{}"),
+                                      .public_fields = STR("{}"),
+                                      .new_account = i > 0};
+        struct call_credential force = {.force = true};
+        if (i == 2) {
+            call(CALL_CREDENTIAL_REMOVE, STR("stripe"), &call_credential_schema, &force);
+            CHECK(((const struct message_reply *)expect(CONTROL, MESSAGE_REPLY))->status == 200);
+            (void)expect(VAULT, MESSAGE_FORGET_CREDENTIAL);
+        }
+        call(CALL_CREDENTIAL_PUT, STR("stripe"), &call_credential_schema, &put);
+        const struct message_reply *reply = expect(CONTROL, MESSAGE_REPLY);
+        CHECK_CASE(reply->status / 100 == 2, reply->detail.data);
+        (void)expect(VAULT, MESSAGE_FORGET_CREDENTIAL);
+        if (i == 2) { /* the key's own is gone */
+            key = issue(10);
+        }
+        request = pay(&key, "again", "body");
+        given = granted(request);
+        CHECK_CASE(shows(&key, i == 2 ? "0.00" : "1.00", i == 0 ? "0.00" : "1.00",
+                         i == 0 || i == 2 ? "9.00" : "8.00"),
+                   steps[i]);
+        struct message_outcome outcome = {
+            .grant = given.grant, .outcome = OUTCOME_ANSWERED, .status = 402, .complete = true};
+        tell(VAULT, MESSAGE_OUTCOME, &outcome);
+        if (i > 0) {
+            (void)expect(VAULT, MESSAGE_RELEASE);
+        }
+        done(request, given.grant);
+    }
+    end();
+}
+
 /* A vendor that takes no notice of the key does each request, so each is charged. */
 static void test_repeats_not_honoured(void)
 {
@@ -1093,6 +1143,7 @@ int main(void)
     test_race_to_the_cent();
     test_money();
     test_repeats();
+    test_repeats_of_another_account();
     test_repeats_not_honoured();
     test_refused_at_the_second_attempt();
     test_coded_body();

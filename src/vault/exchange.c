@@ -656,7 +656,8 @@ void exchanges_credential(struct vault *vault, uint64_t id, struct credential *c
         if (credential == NULL) {
             stop(ex, UPSTREAM_CREDENTIAL, why);
         } else if (credential->version != ex->granted->credential_version) {
-            stop(ex, UPSTREAM_CREDENTIAL, "the credential was changed meanwhile");
+            /* Nothing is wrong with it: the client may ask again. */
+            stop(ex, UPSTREAM_GRANT, "the credential was changed meanwhile");
         } else {
             ex->credential = credential_hold(credential);
             begin_dial(ex);

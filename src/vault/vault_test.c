@@ -1300,7 +1300,8 @@ static void test_credentials(void)
     give(&grant);
     forward();
     answer_usual_blob();
-    CHECK(hears_reset() == UPSTREAM_CREDENTIAL);
+    /* Rotated this moment: nothing is wrong with it, and the client is told to ask again. */
+    CHECK(hears_reset() == UPSTREAM_GRANT);
     CHECK(outcome().outcome == OUTCOME_NOT_SENT);
 
     /* A name of the hosts file; rotation ends the use of what was there. */
