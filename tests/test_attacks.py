@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests that a sandbox might make to get past what its key allows, byte by byte: none of them
+reaches the vendor, and none moves the cap."""
+
+import threading
+
+import harness
+from test_doors import FORM, read_answer
+
+CHARGE = "amount=1000000&currency=usd&source=tok_visa"
+
+
+class Attacks(harness.Case):
+    vendors = ["stripe", "twilio"]
+
+    def send(self, key, method, target, headers="", body="", version="1.1"):
+        head = (f"{method} {target} HTTP/{version}\r\nHost: keybrake\r\n"
+                f"Authorization: Bearer {key['token']}\r\nConnection: close\r\n{headers}")
+        if body:
+            head += f"Content-Length: {len(body)}\r\n"
+        return self.keybrake.raw((head + "\r\n" + body).encode("latin-1"))
+
+    def forwarded(self, vendor="stripe"):
+        return len(self.doubles[vendor].calls)
+
+    def refused(self, rows, key, vendor="stripe"):
+        for row in rows:
+            before = self.forwarded(vendor)
+            answer = self.send(key, *row)
+            with self.subTest(row):
+                self.assertRegex(answer[:12].decode(), r"HTTP/1\.[01] (4|5)")
+                self.assertEqual(self.forwarded(vendor), before, answer)
+        self.assertEqual(self.spent(key)[:2], ("0.00", "0.00"))
+
+    def test_past_the_cap(self):
+        """Each would move 10,000 dollars under a cap of 50, or under the flat price."""
+        key = self.issue(daily_usd_cap=50, params={"flat_price_usd": "0.01"},
+                         allowed_endpoints=["/v1/*", "POST /v1/charges"])
+        self.refused([
+            ("POST", "/stripe/v1/charges", FORM, CHARGE),
+            ("POST", "/stripe/files.stripe.com/v1/charges", FORM, CHARGE),
+            ("POST", "/stripe/meter-events.stripe.com/v1/charges", FORM, CHARGE),
+            ("POST", "/stripe/connect.stripe.com/v1/charges", FORM, CHARGE),
+            ("POST", "http://files.stripe.com/v1/charges", FORM, CHARGE),
+            ("POST", "/stripe/v1/charges/", FORM, CHARGE),
+            ("POST", "/stripe/v1/charges.json", FORM, CHARGE),
+            ("POST", "/stripe/V1/charges", FORM, CHARGE),
+            ("POST", "/stripe/v1//charges", FORM, CHARGE),
+            ("POST", "/stripe/v1/./charges", FORM, CHARGE),
+            ("POST", "/stripe/v1/%63harges", FORM, CHARGE),
+            ("POST", "/stripe/v1/x/..%2fcharges", FORM, CHARGE),
+            ("POST", "/stripe/v1/charges;x", FORM, CHARGE),
+            ("PUT", "/stripe/v1/charges", FORM, CHARGE),
+            ("post", "/stripe/v1/charges", FORM, CHARGE),
+            ("POST", "/stripe/v1/charges?" + CHARGE, FORM, "description=x"),
+            ("POST", "/stripe/v1/charges?amount=1000000", FORM, "amount=1&currency=usd"),
+            ("POST", "/stripe/v1/charges", FORM, "amount=1&currency=usd&amount=1000000"),
+            ("POST", "/stripe/v1/charges", FORM, "amount=1&currency=usd&AMOUNT=1000000"),
+            ("POST", "/stripe/v1/charges", FORM, "amount=1&currency=usd&amount[]=1000000"),
+            ("POST", "/stripe/v1/charges", FORM, "amount=1&currency=usd&%61mount=1000000"),
+            ("POST", "/stripe/v1/charges", FORM, "amount=1;amount=1000000&currency=usd"),
+            ("POST", "/stripe/v1/charges", FORM, "amount=-100&currency=usd"),
+            ("POST", "/stripe/v1/charges", FORM, "amount=99999999999999999999&currency=usd"),
+            ("POST", "/stripe/v1/charges", FORM, "amount=9223372036854775807&currency=usd"),
+            ("POST", "/stripe/v1/charges", FORM, '{"amount": 1000000, "currency": "usd"}'),
+            ("POST", "/stripe/v1/charges", "Content-Type: application/json\r\n",
+             '{"amount": 1000000, "currency": "usd"}'),
+            ("POST", "/stripe/v1/charges", "Content-Type: multipart/form-data; boundary=x\r\n",
+             '--x\r\nContent-Disposition: form-data; name="amount"\r\n\r\n1000000\r\n--x--\r\n'),
+            ("POST", "/stripe/v1/charges", "", CHARGE),
+            ("POST", "/stripe/v1/charges", FORM + FORM, CHARGE),
+            ("POST", "/stripe/v1/charges", FORM + "Content-Encoding: deflate\r\n",
+             "amount=1&currency=usd&source=tok_visa"),
+            ("POST", "/stripe/v1/charges", FORM + "Content_Length: 5\r\n", CHARGE),
+            ("POST", "/stripe/v1/charges", FORM + "Transfer-Encoding: chunked\r\n", CHARGE),
+        ], key)
+        self.assertEqual(self.spent(key), ("0.00", "0.00", "50.00"))
+
+    def test_method_overrides_stay_here(self):
+        key = self.issue(allowed_endpoints=["GET /v1/double/echo"])
+        for name in ("X-HTTP-Method-Override", "X_HTTP_Method_Override", "X-Method-Override",
+                     "X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Host", "X-Forwarded_Prefix"):
+            answer = self.send(key, "GET", "/stripe/v1/double/echo", f"{name}: POST\r\n")
+            self.assertTrue(answer.startswith(b"HTTP/1.1 200"), answer)
+            self.assertNotIn(name.lower().encode(), answer.lower())
+
+    def test_other_accounts(self):
+        """A key without accounts names none, wherever the vendor would look for one."""
+        key = self.issue(daily_usd_cap=50)
+        small = "amount=100&currency=usd&source=tok_visa"
+        self.refused([
+            ("POST", "/stripe/v1/charges", FORM + "Stripe-Account: acct_2\r\n", small),
+            ("POST", "/stripe/v1/charges", FORM + "stripe-context: acct_2\r\n", small),
+            ("GET", "/stripe/v1/balance", "Stripe-Account:\r\n"),
+            ("GET", "/stripe/v1/balance?stripe_account=acct_2"),
+            ("GET", "/stripe/v1/balance?on_behalf_of=acct_2"),
+            ("POST", "/stripe/v1/charges", FORM, small + "&on_behalf_of=acct_2"),
+            ("POST", "/stripe/v1/charges", FORM, small + "&transfer_data[destination]=acct_2"),
+            ("POST", "/stripe/v1/charges", FORM, small + "&transfer_data%5bdestination%5d=acct_2"),
+            ("POST", "/stripe/v1/charges", FORM, small + "&transfer_data[0][destination]=acct_2"),
+            ("POST", "/stripe/v1/charges", FORM, small + "&transfer_data.destination=acct_2"),
+            ("POST", "/stripe/v1/charges", FORM, small + "&destination=%20acct_2"),
+            ("POST", "/stripe/v1/charges?transfer_data[destination]=acct_2", FORM, small),
+            ("POST", "/stripe/v1/charges", FORM, small + "&x[0][y][destination]=acct_2"),
+            ("POST", "/stripe/v1/setup_intents", FORM, "y[on_behalf_of]=acct_2"),
+        ], key)
+        # What the pack judges goes out only as judged, under whatever spelling.
+        answer = self.send(key, "GET", "/stripe/v1/double/echo", "Stripe_Account: acct_2\r\n")
+        self.assertTrue(answer.startswith(b"HTTP/1.1 200"), answer)
+        self.assertNotIn(b"acct_2", answer)
+
+    def test_other_accounts_of_twilio(self):
+        key = self.issue(vendor="twilio", allowed_endpoints=["/2010-04-01/*"],
+                         params={"flat_price_usd": "0.01"})
+        token = harness.basic("AC" + "0" * 32, key["token"])
+        other = "/2010-04-01/Accounts/AC" + "9" * 32
+        before = self.forwarded("twilio")
+        for path in (other + "/Messages.json", other + "/Messages", other + "/Unheard_of.csv",
+                     other + ".json", other, other.replace("Accounts", "accounts") + "/Messages",
+                     "/verify.twilio.com" + other + "/Messages.json"):
+            status, headers, body = self.keybrake.ask(None, "GET", "/twilio" + path, None,
+                                                      {"Authorization": token})
+            self.assertEqual(status, 403, (path, body))
+        self.assertEqual(self.forwarded("twilio"), before)
+
+    def test_pipelined_twins(self):
+        """The same request ten times at once under one idempotency key: one is done."""
+        key = self.issue(daily_usd_cap=50)
+        body = "amount=1000&currency=usd&source=tok_visa"
+        one = (f"POST /stripe/v1/charges HTTP/1.1\r\nHost: k\r\n"
+               f"Authorization: Bearer {key['token']}\r\nIdempotency-Key: twins\r\n{FORM}"
+               f"Content-Length: {len(body)}\r\n\r\n{body}").encode()
+        statuses, charges = [], set()
+
+        def twins():
+            with self.keybrake.connect() as connection:
+                connection.settimeout(20)
+                connection.sendall(one * 2)
+                with connection.makefile("rb") as stream:
+                    for _ in range(2):
+                        status, _, answer = read_answer(stream)
+                        statuses.append(status)
+                        if status == 200:
+                            charges.add(answer)
+
+        threads = [threading.Thread(target=twins) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(len(statuses), 10)
+        self.assertLessEqual(set(statuses), {200, 409})
+        self.assertEqual(len(charges), 1)
+        self.assertEqual(self.spent(key), ("10.00", "0.00", "40.00"))
