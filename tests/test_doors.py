@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 import time
+import unittest
 
 import harness
 
