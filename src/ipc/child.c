@@ -2,6 +2,7 @@
 #include "ipc/child.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -213,6 +214,15 @@ static void set_signals(void)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
+/* Whoever is woken does not push aside who woke it: the sender ends its turn first, and what it
+ * says meanwhile is taken in one go.  A request takes some ten wake-ups otherwise. */
+static void take_turns(void)
+{
+    const struct sched_param none = {0};
+
+    (void)sched_setscheduler(0, SCHED_BATCH, &none);
+}
+
 void child_init(struct child *child, enum process_role role, int argc, char **argv)
 {
     struct err err;
@@ -227,6 +237,7 @@ void child_init(struct child *child, enum process_role role, int argc, char **ar
     child->user = argv[4][0] == '\0' ? NULL : argv[4];
     open_log(child);
     set_signals();
+    take_turns();
     (void)umask(077);
     digest_setup();
     /* The first gmtime() of a process opens the time zone's file: before confinement, then. */
