@@ -22,7 +22,6 @@ enum {
     ATTEMPT_MS = 1500, /* of one address, when there are others */
     BUCKETS = 256,
     SWEEP_MS = 1000,
-    JUST_NOW_MS = 20,
     DETAIL_SIZE = 512,
 };
 
@@ -741,18 +740,12 @@ static struct list *bucket_of(struct upstreams *all, const struct credential *cr
     return &all->buckets[hash >> 56];
 }
 
+/* Neither ended nor with bytes that nobody asked for, which would be taken as the next answer. */
 static bool is_alive(struct upstream *upstream)
 {
     char byte;
 
     return recv(upstream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
-}
-
-/* The loop tells when an idle connection ends, so that one given back this instant is asked only
- * where a request cannot be sent again. */
-static bool may_have_gone(const struct upstream *upstream, bool fresh, uint64_t now)
-{
-    return fresh || now - upstream->idle_since_ms >= JUST_NOW_MS;
 }
 
 struct upstream *upstream_take(struct upstreams *all, const struct credential *credential,
@@ -774,7 +767,7 @@ struct upstream *upstream_take(struct upstreams *all, const struct credential *c
         if (fresh && now - upstream->idle_since_ms >= LIMIT_POOL_FRESH_MS) {
             return NULL; /* and those before it are staler still */
         }
-        if (may_have_gone(upstream, fresh, now) && !is_alive(upstream)) {
+        if (!is_alive(upstream)) {
             upstream_close(upstream);
             continue;
         }
