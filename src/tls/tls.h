@@ -67,8 +67,8 @@ enum tls_state tls_receive(struct tls *tls, struct str in, struct buf *plain, st
 bool tls_send(struct tls *tls, struct str plain);
 void tls_close(struct tls *tls); /* close_notify into the output; once */
 
-struct str tls_output(const struct tls *tls);    /* until the next call on this connection */
-void tls_sent(struct tls *tls, size_t len);      /* the socket took so much of it */
+struct str tls_output(const struct tls *tls); /* until the next call on this connection */
+void tls_sent(struct tls *tls, size_t len);   /* the socket took so much of it */
 /* Gives back OpenSSL's record buffers, 34 KiB, until it is used again.  For connections that have
  * been idle a while; doing it after each record would cost more than the record. */
 void tls_rest(struct tls *tls);
