@@ -184,7 +184,7 @@ static bool stranger_gets_row(struct judge *judge, struct str source)
 
 void audit_refused_request(struct judge *judge, struct request *request)
 {
-    struct texts texts;
+    static struct texts texts; /* large, and one at a time */
     struct message_row_audit row;
 
     if (!record_has_room(judge, false) ||
@@ -202,7 +202,7 @@ void audit_refused_request(struct judge *judge, struct request *request)
 
 void audit_intent(struct judge *judge, struct request *request)
 {
-    struct texts texts;
+    static struct texts texts; /* large, and one at a time */
     struct message_row_audit row;
 
     fill(judge, request, &texts, &row);
@@ -218,7 +218,7 @@ void audit_intent(struct judge *judge, struct request *request)
 
 void audit_over(struct judge *judge, struct request *request)
 {
-    struct texts texts;
+    static struct texts texts; /* large, and one at a time */
     struct message_row_audit row;
     const struct message_outcome *outcome = &request->outcome;
     static const char *const outcomes[OUTCOME_COUNT] = {

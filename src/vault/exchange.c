@@ -1033,7 +1033,7 @@ static struct message_head *keep_head(const struct message_head *from)
 
 static void tell_head(struct exchange *ex, const struct http_head *head, bool interim)
 {
-    struct message_header headers[LIMIT_FIELDS];
+    static struct message_header headers[LIMIT_FIELDS]; /* large, and one at a time */
     struct buf scratch;
     const struct response_rules rules = {.target = &ex->target,
                                          .door_base = ex->granted->door_base,

@@ -362,6 +362,10 @@ static struct str host_text(const struct url *target, char *text)
 {
     bool v6 = str_index(target->host, ':', 0) < target->host.len;
     bool plain = target->port == (target->tls ? 443u : 80u);
+
+    if (plain && !v6) {
+        return target->host;
+    }
     int len = snprintf(text, HOST_TEXT_SIZE, v6 ? "[%.*s]" : "%.*s", STR_FMT(target->host));
 
     if (len > 0 && len < HOST_TEXT_SIZE && !plain) {
@@ -423,7 +427,7 @@ static int write_request(struct buf *out, const struct head_parts *parts,
 
 int head_write(struct buf *out, const struct head_parts *parts, struct err *err)
 {
-    struct fields fields;
+    static struct fields fields; /* large, and one at a time */
     struct buf secret;
     struct str name = {0};
     int rc = -1;
