@@ -44,7 +44,7 @@ static const struct {
     [HANDSHAKE] = {TO(IDLE), LIMIT_TLS_HANDSHAKE_MS},
     [IDLE] = {TO(HEAD), LIMIT_API_IDLE_MS},
     [HEAD] = {TO(BODY) | TO(HANDLING) | TO(WRITING), LIMIT_HEAD_MS},
-    [BODY] = {TO(HANDLING) | TO(WRITING), LIMIT_BODY_GAP_MS},
+    [BODY] = {TO(HANDLING) | TO(WRITING), LIMIT_BODY_GAP_MS}, /* for all of it, not a gap */
     [HANDLING] = {TO(WRITING) | TO(STREAMING), 0},
     [WRITING] = {TO(IDLE) | TO(LINGER), LIMIT_WRITE_STALL_MS},
     [STREAMING] = {TO(WRITING), LIMIT_WRITE_STALL_MS},
@@ -620,9 +620,6 @@ static bool receive(struct caller *c)
         good = buf_add_str(&c->in, text);
     }
     mem_wipe(bytes, (size_t)got);
-    if (good && c->state == BODY) {
-        touch(c);
-    }
     return good;
 }
 
