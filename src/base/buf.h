@@ -37,7 +37,7 @@ static inline size_t buf_len(const struct buf *buf)
 /* Valid until the next change. */
 static inline struct str buf_str(const struct buf *buf)
 {
-    return buf->data == NULL ? STR_NONE : str_of(buf->data + buf->start, buf_len(buf));
+    return buf_len(buf) == 0 ? STR_NONE : str_of(buf->data + buf->start, buf_len(buf));
 }
 
 /* Room for `len` more bytes: a place to write to, or NULL above the maximum (then `overflow` is

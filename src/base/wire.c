@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/wire.h"
 
+#include <assert.h>
 #include <endian.h>
 #include <string.h>
 
@@ -49,6 +50,7 @@ static bool make_room(struct writer *writer, size_t len)
         return false;
     }
     start_writing(writer, writer->out);
+    assert(writer->at != NULL);
     return true;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/command.h"
 
+#include <assert.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -85,6 +86,7 @@ static int take_option(struct invocation *invocation, int argc, char **argv, int
     if (option == NULL) {
         return say_usage(invocation, "there is no option --%.*s", STR_FMT(name));
     }
+    assert(option->name != NULL);
     struct given given = {.name = option->name};
     if (option->argument == NULL && has_value) {
         return say_usage(invocation, "--%s takes no value", option->name);

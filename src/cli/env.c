@@ -131,7 +131,9 @@ static void print_env(const json_t *answer, const struct platform *platform, str
         add_variable(&out, platform, name, buf_str(&filled));
     }
     (void)buf_add_str(&out, str_from(platform->after));
-    (void)fwrite(buf_str(&out).data, 1, buf_len(&out), stdout);
+    if (buf_len(&out) > 0) {
+        (void)fwrite(out.data + out.start, 1, buf_len(&out), stdout);
+    }
     buf_clear(&out);
     buf_clear(&filled);
 }

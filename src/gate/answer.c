@@ -18,7 +18,7 @@ static struct str date_now(struct gate *gate)
         struct buf text;
         buf_init(&text, 2 * DATE_BYTES);
         if (http_write_date(&text, wall_ms) && buf_len(&text) == DATE_BYTES) {
-            memcpy(gate->date, buf_str(&text).data, buf_len(&text));
+            memcpy(gate->date, text.data + text.start, DATE_BYTES);
             gate->date_until_ms = now_ms + (uint64_t)(1000 - wall_ms % 1000);
         }
         buf_clear(&text);

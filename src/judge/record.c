@@ -58,6 +58,7 @@ static size_t journal_entry(struct str all, size_t at, enum message_type *ret_ty
     uint32_t len;
     uint16_t type;
 
+    assert(at + ENTRY_HEAD <= all.len && all.data != NULL);
     memcpy(&len, all.data + at, sizeof(len));
     memcpy(&type, all.data + at + sizeof(len), sizeof(type));
     *ret_type = (enum message_type)le16toh(type);

@@ -128,8 +128,9 @@ void credentials_free(struct credentials *cache)
     if (cache == NULL) {
         return;
     }
-    while (!list_empty(&cache->list)) {
-        drop(cache, LIST_THING(cache->list.next, struct credential, link));
+    struct list *oldest;
+    while ((oldest = list_first(&cache->list)) != NULL) {
+        drop(cache, LIST_THING(oldest, struct credential, link));
     }
     free(cache);
 }
@@ -159,12 +160,15 @@ struct credential *credentials_find(struct credentials *cache, uint64_t id, uint
 
 void credentials_add(struct credentials *cache, struct credential *credential)
 {
-    credentials_forget(cache, credential->id);
-    if (cache->count == CREDENTIALS_CACHED) {
-        drop(cache, LIST_THING(cache->list.next, struct credential, link));
-    }
+    struct credential *older = find(cache, credential->id);
+
     list_add(&cache->list, &credential_hold(credential)->link);
     cache->count++;
+    if (older != NULL) {
+        drop(cache, older);
+    } else if (cache->count > CREDENTIALS_CACHED) {
+        drop(cache, LIST_THING(list_first(&cache->list), struct credential, link));
+    }
 }
 
 void credentials_forget(struct credentials *cache, uint64_t id)

@@ -182,7 +182,9 @@ static struct pattern *add_pattern(struct scrubber *scrubber, struct str symbols
 {
     struct pattern *pattern = &scrubber->patterns[scrubber->count++];
 
-    memcpy(scrubber->free, symbols.data, symbols.len);
+    if (symbols.len > 0) {
+        memcpy(scrubber->free, symbols.data, symbols.len);
+    }
     *pattern = (struct pattern){.symbols = scrubber->free, .len = symbols.len, .hex = hex};
     scrubber->free += symbols.len;
     if (pattern->len < scrubber->window) {
@@ -210,7 +212,7 @@ static void add_base64(struct scrubber *scrubber, struct buf *scratch, struct st
     (void)base64url_encode(scratch, buf_str(&shifted));
     struct str url = str_slice(buf_str(scratch), from, to);
     const struct pattern *standard = &scrubber->patterns[scrubber->count - 1];
-    if (memcmp(url.data, standard->symbols, url.len) != 0) {
+    if (!str_equal(url, str_of(standard->symbols, url.len))) {
         (void)add_pattern(scrubber, url, false);
     }
     buf_clear(&shifted);
