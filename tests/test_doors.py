@@ -170,7 +170,7 @@ class Http(harness.Case):
                 late.append(time.time() - event["t"])
                 stream.readline()
         self.assertEqual(len(late), 5)
-        self.assertLess(max(late), 0.08, late)
+        self.assertLess(max(late), 0.25, late)  # buffered, the first would be 0.4 s late
 
     def test_truncated_answers_stay_truncated(self):
         token = self.issue()["token"]
