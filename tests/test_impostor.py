@@ -117,12 +117,12 @@ class Gate(Impostor):
         self.alive()
 
     def test_no_hold_is_freed_by_the_gates_word(self):
-        key = self.issue()
-        self.attack("free-hold", key["token"])
-        charged = [c for c in self.calls() if c.get("moved") == 100]
-        spent, held, _ = self.spent(key)
-        if charged:
-            self.assertEqual(float(spent) + float(held), 1.0)
+        for name, least in (("free-hold", 0), ("early-done", 1)):
+            before, key = len(self.calls()), self.issue()
+            self.attack(name, key["token"])
+            charged = len([c for c in self.calls()[before:] if c.get("moved") == 100])
+            self.assertGreaterEqual(charged, least, name)
+            self.assertGreaterEqual(sum(float(x) for x in self.spent(key)[:2]), charged, name)
         self.alive()
 
     def test_no_key_no_grant(self):
