@@ -47,6 +47,9 @@ enum {
     LIMIT_STREAM_WINDOW_BYTES_MAX = 256 * 1024,
     LIMIT_GATE_BUFFER_BYTES = 64 * 1024 * 1024,
 
+    /* doors */
+    LIMIT_SESSION_CONNECTIONS = 256, /* of one sandbox, at one gate */
+
     /* gate timers */
     LIMIT_HEAD_MS = 10 * 1000,
     LIMIT_BODY_GAP_MS = 30 * 1000,

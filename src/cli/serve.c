@@ -28,6 +28,8 @@ const struct option serve_options[] = {
     {"packs", "DIR", "more vendor packs, *.json", false, false},
     {"memory", "SIZE", "what all processes may use together (a quarter of the machine's)", false,
      false},
+    {"forward", "yes|no", "whether doors are a forward proxy too: CONNECT, SOCKS5 (yes)", false,
+     false},
     {"self-revoke", "yes|no", "whether a vault key may end itself (yes)", false, false},
     {"user", "NAME", "started as root: who the processes run as (keybrake)", false, false},
 };

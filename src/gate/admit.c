@@ -254,7 +254,8 @@ static void ask_judge(struct visitor *client)
     const struct http_head *head = &gate->head;
     struct message_admit admit = {
         .request = ++gate->next_request,
-        .door = DOOR_PREFIX,
+        .door = (enum door)client->way,
+        .session = client->session == NULL ? STR_NONE : client->session->id,
         .listener = client->listener,
         .source = str_from(client->source),
         .tls = client->tls != NULL,

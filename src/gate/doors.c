@@ -72,6 +72,15 @@ void door_add(struct gate *gate, const struct message_listener *message, int fd)
     listener->number = message->listener;
     listener->tls = message->tls;
     listener->unix_socket = message->unix_socket;
+    listener->kind = message->kind;
+    if (message->kind == LISTENER_SESSION) {
+        listener->session = session_of(gate, message);
+        if (listener->session == NULL) {
+            (void)close(fd);
+            free(listener);
+            return;
+        }
+    }
     listener->fd = fd;
     listener->watch = LOOP_WATCH_NONE;
     list_init(&listener->link);
@@ -81,16 +90,21 @@ void door_add(struct gate *gate, const struct message_listener *message, int fd)
     doors_update(gate);
 }
 
+void door_close(struct listener *listener)
+{
+    list_remove(&listener->link);
+    loop_unwatch(listener->gate->loop, &listener->watch);
+    (void)close(listener->fd);
+    session_leave(listener->session);
+    free(listener);
+}
+
 void doors_close(struct gate *gate)
 {
     struct list *link;
 
     while ((link = list_first(&gate->listeners)) != NULL) {
-        struct listener *listener = LIST_THING(link, struct listener, link);
-        list_remove(&listener->link);
-        loop_unwatch(gate->loop, &listener->watch);
-        (void)close(listener->fd);
-        free(listener);
+        door_close(LIST_THING(link, struct listener, link));
     }
     gate->accepting = false;
 }
@@ -167,6 +181,11 @@ static void on_accept(void *ctx, uint32_t events)
         }
         if (listener->tls && gate->door == NULL) {
             (void)close(fd); /* no certificate: the door is shut */
+            continue;
+        }
+        if (listener->session != NULL &&
+            listener->session->connections >= LIMIT_SESSION_CONNECTIONS) {
+            (void)close(fd);
             continue;
         }
         source_text(&address, source);

@@ -57,6 +57,7 @@ void gate_init(struct gate *gate, struct loop *loop, size_t client_max)
     gate->arena = arena_new();
     buf_init_wiped(&gate->plain, PLAIN_BYTES);
     list_init(&gate->listeners);
+    list_init(&gate->sessions);
     list_init(&gate->clients);
     list_init(&gate->idle);
     list_init(&gate->parked);
@@ -227,6 +228,11 @@ static void on_certificate(void *ctx, const struct message_certificate *message)
     set_door(gate, door);
 }
 
+static void on_session_end(void *ctx, const struct message_session_end *message)
+{
+    session_end(ctx, message->session);
+}
+
 static void send_stats(void *ctx)
 {
     struct gate *gate = ctx;
@@ -269,6 +275,7 @@ static const struct child_events events = {
     .gone = on_gone,
     .config = on_config,
     .listener = on_listener,
+    .session_end = on_session_end,
     .certificate = on_certificate,
     .start = on_start,
     .drain = on_drain,

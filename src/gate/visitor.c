@@ -145,6 +145,13 @@ void visitor_new(struct gate *gate, const struct listener *listener, int fd, con
 
     client->gate = gate;
     client->listener = listener->number;
+    client->kind = (unsigned char)listener->kind;
+    if (listener->session != NULL) {
+        client->session = listener->session;
+        client->session->users++;
+        client->session->connections++;
+        client->way = DOOR_SESSION;
+    }
     client->state = VISITOR_HANDSHAKE;
     client->since_ms = client->in_ms = now_ms(client);
     (void)snprintf(client->source, sizeof(client->source), "%s", source);
@@ -194,6 +201,11 @@ void visitor_close(struct visitor *client)
     loop_hook_stop(&client->flush);
     (void)close(fd);
     leave_door(client);
+    if (client->session != NULL) {
+        client->session->connections--;
+        session_leave(client->session);
+        client->session = NULL;
+    }
     buf_clear(&client->in);
     buf_clear(&client->out);
     list_remove(&client->parked);

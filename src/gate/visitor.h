@@ -47,10 +47,23 @@ struct door_tls {
     size_t users;
 };
 
+/* A sandbox whose sockets are ours: its connections carry its id to the judge. */
+struct gate_session {
+    struct gate *gate;
+    char *id_text;
+    struct str id; /* of id_text */
+    size_t users;  /* listeners and connections */
+    size_t connections;
+    bool ended;
+    struct list link;
+};
+
 struct listener {
     struct gate *gate;
     uint32_t number;
     bool tls, unix_socket;
+    enum listener_kind kind;
+    struct gate_session *session; /* NULL: a public door */
     struct loop_watch watch;
     int fd; /* -1: none */
     struct list link;
@@ -63,6 +76,7 @@ struct gate {
     struct link *judge, *vault, *reader; /* NULL: not there now */
     struct door_tls *door;
     struct list listeners;
+    struct list sessions;
     struct list clients; /* all but idle ones */
     struct list idle;    /* the longest idle first */
     struct list parked;  /* heads that wait for room in the judge's channel */
@@ -115,14 +129,17 @@ struct visitor {
     struct loop_timer timer;
     struct loop_hook flush;
     struct buf in, out;
-    struct tls *tls;       /* NULL: plain */
-    struct door_tls *door; /* with tls */
+    struct tls *tls;              /* NULL: plain */
+    struct door_tls *door;        /* with tls */
+    struct gate_session *session; /* NULL: a public door */
     struct exchange *exchange;
     uint64_t since_ms;      /* in this state */
     uint64_t in_ms, out_ms; /* when bytes moved */
     uint64_t drained_bytes;
     uint32_t listener;
     unsigned char state; /* enum visitor_state */
+    unsigned char kind;  /* enum listener_kind, of where it came in */
+    unsigned char way;   /* enum door: how its requests come */
     bool peer_ended;     /* it said FIN, or close_notify */
     bool close_after;    /* this answer is the last */
     bool is_parked, shrunk;
@@ -225,7 +242,16 @@ void answer_continue(struct exchange *exchange);
 void door_add(struct gate *gate, const struct message_listener *message, int fd);
 /* As the gate's room says. */
 void doors_update(struct gate *gate);
+void door_close(struct listener *listener);
 void doors_close(struct gate *gate);
+
+/* ---- sessions.c ---- */
+
+/* The session of that listener, made if it is the first; NULL: refused, and logged. */
+struct gate_session *session_of(struct gate *gate, const struct message_listener *message);
+void session_leave(struct gate_session *session); /* a user fewer; takes NULL too */
+/* Its sockets and connections end, whatever is on them. */
+void session_end(struct gate *gate, struct str id);
 
 /* ---- gate.c ---- */
 

@@ -99,6 +99,18 @@ static void on_unseal_key(void *ctx, struct channel *from, const void *message, 
     child->events->unseal_key(child->ctx, fd);
 }
 
+static void on_session_end(void *ctx, struct channel *from, const void *message, int fd)
+{
+    const struct child *child = ctx;
+
+    (void)from;
+    (void)fd;
+    if (child->events->session_end == NULL) {
+        refuse("SESSION_END is not for this process");
+    }
+    child->events->session_end(child->ctx, message);
+}
+
 static void on_resolver(void *ctx, struct channel *from, const void *message, int fd)
 {
     const struct child *child = ctx;
@@ -165,6 +177,7 @@ static const struct channel_accept accepts[] = {
     {MESSAGE_GONE, 0, on_gone},
     {MESSAGE_CONFIG, 0, on_config},
     {MESSAGE_LISTENER, 0, on_listener},
+    {MESSAGE_SESSION_END, 0, on_session_end},
     {MESSAGE_CERTIFICATE, 0, on_certificate},
     {MESSAGE_UNSEAL_KEY, 0, on_unseal_key},
     {MESSAGE_RESOLVER, 0, on_resolver},

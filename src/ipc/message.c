@@ -26,9 +26,17 @@ static const struct wire_field gone_fields[] = {WIRE_ENUM(struct message_gone, p
                                                 WIRE_U64(struct message_gone, incarnation)};
 static const struct wire_field config_fields[] = {WIRE_U64(struct message_config, generation)};
 static const struct wire_field listener_fields[] = {
-    WIRE_U32(struct message_listener, listener), WIRE_BOOL(struct message_listener, tls),
-    WIRE_BOOL(struct message_listener, control), WIRE_BOOL(struct message_listener, unix_socket),
-    WIRE_STR(struct message_listener, address, NAME_MAX_BYTES)};
+    WIRE_U32(struct message_listener, listener),
+    WIRE_BOOL(struct message_listener, tls),
+    WIRE_BOOL(struct message_listener, control),
+    WIRE_BOOL(struct message_listener, unix_socket),
+    WIRE_STR(struct message_listener, address, NAME_MAX_BYTES),
+    WIRE_ENUM(struct message_listener, kind, LISTENER_KIND_COUNT),
+    WIRE_STR(struct message_listener, session, NAME_MAX_BYTES),
+    WIRE_STR(struct message_listener, ca_pem, TEXT_MAX),
+    WIRE_STR(struct message_listener, ca_key, TEXT_MAX)};
+static const struct wire_field session_end_fields[] = {
+    WIRE_STR(struct message_session_end, session, NAME_MAX_BYTES)};
 static const struct wire_field certificate_fields[] = {
     WIRE_STR(struct message_certificate, chain_pem, FILE_MAX),
     WIRE_STR(struct message_certificate, key_pem, FILE_MAX)};
@@ -398,6 +406,8 @@ static const struct {
     [MESSAGE_GONE] = {"GONE", WIRE_SCHEMA(struct message_gone, gone_fields)},
     [MESSAGE_CONFIG] = {"CONFIG", WIRE_SCHEMA(struct message_config, config_fields)},
     [MESSAGE_LISTENER] = {"LISTENER", WIRE_SCHEMA(struct message_listener, listener_fields)},
+    [MESSAGE_SESSION_END] = {"SESSION_END",
+                             WIRE_SCHEMA(struct message_session_end, session_end_fields)},
     [MESSAGE_CERTIFICATE] = {"CERTIFICATE",
                              WIRE_SCHEMA(struct message_certificate, certificate_fields)},
     [MESSAGE_UNSEAL_KEY] = {"UNSEAL_KEY", WIRE_SCHEMA(struct message_empty, empty_fields)},
@@ -500,4 +510,13 @@ const char *role_name(enum process_role role)
         [ROLE_UNLOCK] = "unlock",
     };
     return role < ROLE_COUNT ? names[role] : "?";
+}
+
+const char *door_name(enum door door)
+{
+    static const char *const names[DOOR_COUNT] = {
+        [DOOR_PREFIX] = "prefix", [DOOR_CONNECT] = "connect", [DOOR_ABSOLUTE] = "absolute",
+        [DOOR_SOCKS] = "socks",   [DOOR_SESSION] = "session",
+    };
+    return door < DOOR_COUNT ? names[door] : "?";
 }

@@ -45,6 +45,7 @@ enum message_type {
     MESSAGE_GONE,        /* a peer died; its channel's end will be read to the end */
     MESSAGE_CONFIG,      /* + fd: sealed memfd with the compiled configuration */
     MESSAGE_LISTENER,    /* + fd: gate, control */
+    MESSAGE_SESSION_END, /* gate: a session's sockets and connections end */
     MESSAGE_CERTIFICATE, /* gate, control */
     MESSAGE_UNSEAL_KEY,  /* + fd: vault */
     MESSAGE_RESOLVER,    /* vault */
@@ -162,12 +163,27 @@ struct message_config {
     uint64_t generation;
 };
 
+enum listener_kind {
+    LISTENER_BASE,    /* requests at the base URL, and nothing else */
+    LISTENER_FORWARD, /* a proxy too: CONNECT, absolute form, SOCKS5 */
+    LISTENER_SESSION, /* in a sandbox: what comes was meant for anybody */
+    LISTENER_KIND_COUNT
+};
+
 struct message_listener {
     uint32_t listener; /* number; its settings are config->listeners[listener] */
     bool tls;
     bool control; /* control's, not a door */
     bool unix_socket;
     struct str address; /* as given, for the log */
+    enum listener_kind kind;
+    struct str session; /* LISTENER_SESSION: its id; several sockets may be of one session */
+    struct str ca_pem;  /* LISTENER_SESSION: the certificate of the CA made for it alone */
+    struct str ca_key;  /* and its private key, PKCS#8 in DER; wiped by both ends after use */
+};
+
+struct message_session_end {
+    struct str session;
 };
 
 struct message_certificate {
@@ -198,7 +214,15 @@ struct message_compiled {
 
 /* ---- gate and judge ---- */
 
-enum door { DOOR_PREFIX, DOOR_COUNT }; /* the forward proxy and sandbox sockets come here */
+enum door {
+    DOOR_PREFIX,   /* base URL: the host is ours */
+    DOOR_CONNECT,  /* in a tunnel that CONNECT opened: from here on the host is the vendor's */
+    DOOR_ABSOLUTE, /* a proxy request in absolute form */
+    DOOR_SOCKS,    /* in a tunnel that SOCKS5 opened */
+    DOOR_SESSION,  /* on a socket inside a sandbox */
+    DOOR_COUNT
+};
+const char *door_name(enum door door); /* as in the audit */
 
 enum credential_form {
     FORM_BEARER,     /* Authorization: Bearer k, scheme in any case */

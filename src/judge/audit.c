@@ -113,7 +113,7 @@ static void fill(const struct judge *judge, const struct request *request, struc
         .currency = decision->cost.currency,
         .rate = cut(decision->cost.rate, LIMIT_LABEL_BYTES),
         .account = cut(decision->account, LIMIT_LABEL_BYTES),
-        .door = STR("prefix"),
+        .door = str_from(door_name(admit->door)),
         .path = decision->path.len > 0 ? decision->path : admit->path,
         .client_run_id = cut(request->client_run_id, LIMIT_LABEL_BYTES),
         .source = cut(admit->source, LIMIT_LABEL_BYTES),

@@ -62,10 +62,32 @@ struct str decide_scope(const struct key *key)
 
 /* ---- where to, and who ---- */
 
+/* At a door where the host is the vendor's own: its pack, and which of the vendor's hosts. */
+static void find_vendor_of_host(const struct message_admit *admit, struct decision *decision)
+{
+    const struct config *config = decision->generation->config;
+    struct str host;
+    unsigned port;
+
+    decision->path = admit->path;
+    if (url_split_authority(admit->host, &host, &port)) {
+        decision->pack_index = config_find_host(config, host, &decision->upstream);
+    }
+    if (decision->pack_index != PACK_NONE) {
+        decision->pack = &config->packs[decision->pack_index];
+        decision->vendor_asked = decision->pack->vendor;
+    }
+}
+
 /* The vendor that the path's first segment or the host's first label names, if it is loaded. */
 static void find_vendor(const struct message_admit *admit, struct decision *decision)
 {
     const struct config *config = decision->generation->config;
+
+    if (admit->door != DOOR_PREFIX) {
+        find_vendor_of_host(admit, decision);
+        return;
+    }
     struct str rest = str_slice(admit->path, 1, admit->path.len);
     struct str first = str_take_until(&rest, '/');
     uint32_t pack = config_find_pack(config, first);
@@ -162,7 +184,39 @@ bool decide_find_key(struct judge *judge, const struct message_admit *admit,
     return true;
 }
 
-static bool find_pack(const struct message_admit *admit, struct decision *decision)
+/* A credential that brings its own upstream makes that one a host of its vendor. */
+static bool is_own_upstream(const struct judge *judge, const struct key *key,
+                            const struct message_admit *admit)
+{
+    const struct credential *credential = key->credential == 0
+                                              ? book_default_credential(judge, key->vendor)
+                                              : book_credential(judge, key->credential);
+    struct str host;
+    struct url url;
+    struct err err;
+    unsigned port;
+
+    return credential != NULL && credential->upstream.len > 0 &&
+           url_split_authority(admit->host, &host, &port) &&
+           url_parse_base(credential->upstream, &url, &err) == 0 &&
+           str_equal_nocase(url.host, host);
+}
+
+static bool host_is_served(const struct judge *judge, const struct message_admit *admit,
+                           struct decision *decision)
+{
+    if (admit->door == DOOR_PREFIX || decision->pack != NULL ||
+        is_own_upstream(judge, decision->key, admit)) {
+        return true;
+    }
+    (void)refuse(decision, VERDICT_ENDPOINT_NOT_ALLOWED,
+                 "%.*s is no host of %.*s, and this vault key is for nothing else",
+                 STR_FMT(str_slice(admit->host, 0, 200)), STR_FMT(decision->key->vendor));
+    return false;
+}
+
+static bool find_pack(const struct judge *judge, const struct message_admit *admit,
+                      struct decision *decision)
 {
     const struct config *config = decision->generation->config;
     const struct key *key = decision->key;
@@ -171,6 +225,9 @@ static bool find_pack(const struct message_admit *admit, struct decision *decisi
         (void)refuse(decision, VERDICT_VENDOR_MISMATCH,
                      "the request is for %.*s; this vault key is for %.*s",
                      STR_FMT(decision->pack->vendor), STR_FMT(key->vendor));
+        return false;
+    }
+    if (!host_is_served(judge, admit, decision)) {
         return false;
     }
     if (decision->pack == NULL) {
@@ -268,7 +325,9 @@ static bool route(const struct message_admit *admit, struct decision *decision)
         (void)refuse(decision, VERDICT_BAD_REQUEST, "the target is ambiguous: %s", why);
         return false;
     }
-    uint32_t upstream = pack_take_host(pack, &decision->path);
+    /* Where the host was named already, the path names none. */
+    uint32_t upstream =
+        admit->door == DOOR_PREFIX ? pack_take_host(pack, &decision->path) : decision->upstream;
     (void)match_find(pack, upstream, admit->method, decision->path, &decision->match);
     const struct pack_operation *operation = decision->match.operation;
     bool read = str_equal(admit->method, STR("GET")) || str_equal(admit->method, STR("HEAD"));
@@ -535,14 +594,14 @@ enum verdict decide_head(struct judge *judge, const struct message_admit *admit,
 {
     memset(ret, 0, sizeof(*ret));
     ret->observed = VERDICT_ALLOWED;
-    ret->pack_index = ret->read_rule = PACK_NONE;
+    ret->pack_index = ret->upstream = ret->read_rule = PACK_NONE;
     ret->generation = judge->generation;
     ret->key = as;
     if (judge->generation == NULL || !judge->ready) {
         return refuse(ret, VERDICT_LEDGER_UNAVAILABLE, "the server is starting");
     }
     find_vendor(admit, ret);
-    if ((as == NULL && !decide_find_key(judge, admit, ret)) || !find_pack(admit, ret) ||
+    if ((as == NULL && !decide_find_key(judge, admit, ret)) || !find_pack(judge, admit, ret) ||
         !decide_lives(judge, ret) || !source_allowed(admit, ret) ||
         !credential_there(judge, arena, ret) || !route(admit, ret)) {
         return ret->verdict;

@@ -361,6 +361,37 @@ static uint32_t find_host(const struct pack *pack, struct str host)
     return found;
 }
 
+/* A name in full, of whichever pack, goes before one with a star. */
+static bool names_in_full(const struct pack_upstream *upstream, struct str host)
+{
+    for (size_t i = 0; i < upstream->host_count; i++) {
+        if (str_equal_nocase(upstream->hosts[i], host)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint32_t config_find_host(const struct config *config, struct str host, uint32_t *ret_upstream)
+{
+    uint32_t found = PACK_NONE;
+
+    *ret_upstream = PACK_NONE;
+    for (uint32_t i = 0; i < config->pack_count && host.len > 0; i++) {
+        uint32_t upstream = find_host(&config->packs[i], host);
+        bool full =
+            upstream != PACK_NONE && names_in_full(&config->packs[i].upstreams[upstream], host);
+        if (upstream != PACK_NONE && (found == PACK_NONE || full)) {
+            found = i;
+            *ret_upstream = upstream;
+        }
+        if (full) {
+            break;
+        }
+    }
+    return found;
+}
+
 uint32_t pack_take_host(const struct pack *pack, struct str *path)
 {
     struct str rest = str_slice(*path, 1, path->len);

@@ -371,7 +371,9 @@ void config_free(struct config *config); /* takes NULL too */
 int config_finish(struct config *config, struct arena *arena, struct err *err);
 
 uint32_t config_find_pack(const struct config *config, struct str vendor); /* or PACK_NONE */
-uint32_t pack_find_operation(const struct pack *pack, struct str name);    /* or PACK_NONE */
+/* The pack that serves this host name, and which of its upstreams that is; or PACK_NONE twice. */
+uint32_t config_find_host(const struct config *config, struct str host, uint32_t *ret_upstream);
+uint32_t pack_find_operation(const struct pack *pack, struct str name); /* or PACK_NONE */
 /* The loaded name that is nearest to a misspelt one; empty when nothing is near. */
 struct str pack_nearest_operation(const struct pack *pack, struct str name);
 /* A path such as "/verify.twilio.com/v2/Services", as clients write it that know several hosts

@@ -289,7 +289,8 @@ static void send_listeners(struct process *process)
                                            .tls = one->tls,
                                            .control = one->control,
                                            .unix_socket = one->unix_socket,
-                                           .address = str_from(one->text)};
+                                           .address = str_from(one->text),
+                                           .kind = one->kind};
         if (process->role == (one->control ? ROLE_CONTROL : ROLE_GATE)) {
             hand(process, MESSAGE_LISTENER, &message, listener_fd(one, process->index, &err));
         }

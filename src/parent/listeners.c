@@ -149,7 +149,9 @@ static int open_door(struct listeners *listeners, const struct settings *setting
     struct listener *door = &listeners->all[listeners->count++];
     bool local = str_starts(where, STR("unix:"));
 
-    *door = (struct listener){.number = (uint32_t)i, .tls = settings_door_tls(settings, where)};
+    *door = (struct listener){.number = (uint32_t)i,
+                              .tls = settings_door_tls(settings, where),
+                              .kind = settings->forward ? LISTENER_FORWARD : LISTENER_BASE};
     /* Who may reach a door's socket is said by its directory; a vault key is needed anyway. */
     return open_one(door, where, local ? 1 : settings->gates, 0666, (gid_t)-1, err);
 }

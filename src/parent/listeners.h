@@ -9,11 +9,13 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "ipc/message.h"
 #include "parent/settings.h"
 
 struct listener {
     uint32_t number; /* of config->listeners */
     bool tls, control, unix_socket;
+    enum listener_kind kind; /* of a door */
     char text[128]; /* the address, with the port that it really has */
     int *fds;       /* of a door over TCP: one a gate; else one */
     size_t fd_count;

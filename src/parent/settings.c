@@ -21,6 +21,7 @@ static const struct wire_field settings_fields[] = {
     WIRE_STR(struct settings, user, TEXT_MAX),
     WIRE_BOOL(struct settings, insecure_listen),
     WIRE_BOOL(struct settings, self_revoke),
+    WIRE_BOOL(struct settings, forward),
     WIRE_U64(struct settings, ttl_max_ms),
     WIRE_U64(struct settings, memory_bytes)};
 const struct wire_schema settings_schema = WIRE_SCHEMA(struct settings, settings_fields);
@@ -39,6 +40,7 @@ static const struct row {
     {"tls-cert", KIND_TEXT, offsetof(struct settings, tls_cert)},
     {"tls-key", KIND_TEXT, offsetof(struct settings, tls_key)},
     {"insecure-listen", KIND_FLAG, offsetof(struct settings, insecure_listen)},
+    {"forward", KIND_FLAG, offsetof(struct settings, forward)},
     {"self-revoke", KIND_FLAG, offsetof(struct settings, self_revoke)},
     {"ttl-max", KIND_DURATION, offsetof(struct settings, ttl_max_ms)},
     {"packs", KIND_TEXT, offsetof(struct settings, packs)},
@@ -92,6 +94,7 @@ void settings_defaults(struct settings *settings, uint32_t cores)
                  : gates > SETTINGS_GATES_MAX ? SETTINGS_GATES_MAX
                                               : gates,
         .self_revoke = true,
+        .forward = true,
         .ttl_max_ms = LIMIT_TTL_MAX_MS,
     };
 }
@@ -334,6 +337,9 @@ const char *settings_fixed_difference(const struct settings *a, const struct set
     }
     if (a->gates != b->gates) {
         return "gates";
+    }
+    if (a->forward != b->forward) {
+        return "forward";
     }
     return str_equal(a->user, b->user) ? NULL : "user";
 }

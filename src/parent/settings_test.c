@@ -58,6 +58,8 @@ static void test_rules(void)
         {"memory=99999999999999G", "at least 64M"},
         {"memory=M", "at least 64M"},
         {"self_revoke=no", NULL},
+        {"forward=no", NULL},
+        {"forward=perhaps", "yes or no"},
         {"self-revoke=maybe", "yes or no"},
         {"public-url=https://x", NULL},
         {"public-url=ftp://x", "starts with http"},
