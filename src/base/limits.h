@@ -78,6 +78,8 @@ enum {
     LIMIT_POOL_IDLE_MS = 30 * 1000,
     LIMIT_POOL_CONNECTIONS = 1024, /* idle ones, a vault */
     LIMIT_DECODED_BYTES = 64 * 1024 * 1024,
+    LIMIT_FETCH_MS = 5 * 1000,           /* a GET of ours, from the judge's word to its answer */
+    LIMIT_FETCH_BYTES = 64 * 1024,       /* of its answer */
 
     /* revoke */
     LIMIT_VAULT_SILENT_MS = 250,

@@ -436,6 +436,7 @@ static const struct {
     [MESSAGE_BODY_END] = {"BODY_END", WIRE_SCHEMA(struct message_body_end, body_end_fields)},
     [MESSAGE_FACTS] = {"FACTS", WIRE_SCHEMA(struct message_facts, facts_fields)},
     [MESSAGE_GRANT] = {"GRANT", WIRE_SCHEMA(struct message_grant, grant_fields)},
+    [MESSAGE_FETCH] = {"FETCH", WIRE_SCHEMA(struct message_grant, grant_fields)},
     [MESSAGE_SENT] = {"SENT", WIRE_SCHEMA(struct message_sent, sent_fields)},
     [MESSAGE_OUTCOME] = {"OUTCOME", WIRE_SCHEMA(struct message_outcome, outcome_fields)},
     [MESSAGE_RELEASE] = {"RELEASE", WIRE_SCHEMA(struct message_release, release_fields)},

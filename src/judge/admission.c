@@ -190,7 +190,7 @@ void admission_request(struct judge *judge, struct peer *gate, const struct mess
 void admission_facts(struct judge *judge, struct request *request,
                      const struct message_facts *facts)
 {
-    request_keep_facts(request, facts, &request->body_facts);
+    facts_copy(request->arena, facts, &request->body_facts);
     request->has_body_facts = true;
     if (decide_body(judge, &request->admit, &request->body_facts, request->arena,
                     &request->decision) != VERDICT_ALLOWED) {

@@ -8,6 +8,7 @@
 #include "judge/audit.h"
 #include "judge/book.h"
 #include "judge/decide.h"
+#include "judge/fetch.h"
 #include "judge/holds.h"
 #include "judge/keys.h"
 #include "judge/metrics.h"
@@ -448,6 +449,9 @@ void grant_outcome(struct judge *judge, struct peer *vault, const struct message
 {
     struct request *request = request_of_grant(judge, outcome->grant);
 
+    if (request == NULL && vault != NULL && fetch_outcome(judge, vault, outcome)) {
+        return;
+    }
     if (request == NULL || request->vault != vault || request->has_outcome ||
         request->state != REQUEST_GRANTED) {
         if (vault != NULL) {
@@ -476,13 +480,16 @@ void grant_answer_facts(struct judge *judge, struct peer *reader, const struct m
 {
     struct request *request = request_of_grant(judge, facts->request);
 
+    if (request == NULL && fetch_facts(judge, reader, facts)) {
+        return;
+    }
     /* A reader may say what it likes of bodies that pass through it, and of no others. */
     if (request == NULL || request->vault == NULL || request->vault->index != reader->index ||
         request->has_answer_facts || request->answer_rule == 0 ||
         (request->state != REQUEST_GRANTED && request->state != REQUEST_ANSWER)) {
         return;
     }
-    request_keep_facts(request, facts, &request->answer_facts);
+    facts_copy(request->arena, facts, &request->answer_facts);
     request->has_answer_facts = true;
     if (request->state == REQUEST_ANSWER) {
         settle(request);
@@ -507,6 +514,7 @@ void grant_done(struct judge *judge, struct peer *gate, const struct message_don
 
 void grant_vault_gone(struct judge *judge, struct peer *vault)
 {
+    fetch_vault_gone(judge, vault);
     while (!list_empty(&vault->grants)) {
         struct request *request = LIST_THING(vault->grants.next, struct request, vault_link);
         list_remove(&request->vault_link);

@@ -12,6 +12,7 @@
 #include "judge/audit.h"
 #include "judge/book.h"
 #include "judge/calls.h"
+#include "judge/fetch.h"
 #include "judge/grant.h"
 #include "judge/holds.h"
 #include "judge/keys.h"
@@ -591,6 +592,7 @@ struct judge *process_new(struct loop *loop, const struct process_calls *calls)
     book_init(judge);
     holds_init(judge);
     requests_init(judge);
+    fetches_init(judge);
     revoke_init(judge);
     loop_timer_set(loop, &judge->tick, TICK_MS, tick, judge);
     return judge;

@@ -100,7 +100,7 @@ static void end_rates(struct request *request)
     }
 }
 
-static void leave_generation(struct judge *judge, struct generation *generation)
+void generation_leave(struct judge *judge, struct generation *generation)
 {
     generation->users--;
     if (generation->users == 0 && generation != judge->generation) {
@@ -126,7 +126,7 @@ void request_free(struct request *request)
         (void)table_remove(&judge->grants, &request->grant);
     }
     if (request->uses_generation) {
-        leave_generation(judge, request->decision.generation);
+        generation_leave(judge, request->decision.generation);
     }
     judge->open_requests--;
     list_add(judge->free_requests.next, &request->free_link);
@@ -156,15 +156,14 @@ void request_begin(struct request *request)
     request->uses_generation = true;
 }
 
-void request_keep_facts(struct request *request, const struct message_facts *facts,
-                        struct message_facts *ret)
+void facts_copy(struct arena *arena, const struct message_facts *facts, struct message_facts *ret)
 {
     *ret = *facts;
-    ret->problem = arena_copy(request->arena, facts->problem);
-    ret->facts = arena_zeroed(request->arena, facts->fact_count, sizeof(facts->facts[0]));
+    ret->problem = arena_copy(arena, facts->problem);
+    ret->facts = arena_zeroed(arena, facts->fact_count, sizeof(facts->facts[0]));
     for (size_t i = 0; i < facts->fact_count; i++) {
         ret->facts[i] = facts->facts[i];
-        ret->facts[i].text = arena_copy(request->arena, facts->facts[i].text);
+        ret->facts[i].text = arena_copy(arena, facts->facts[i].text);
     }
 }
 

@@ -22,8 +22,8 @@ void request_move(struct request *request, enum request_state next);
 /* The decision was made for a key: it counts in the rates of the key and its ancestors. */
 void request_begin(struct request *request);
 
-void request_keep_facts(struct request *request, const struct message_facts *facts,
-                        struct message_facts *ret);
+void facts_copy(struct arena *arena, const struct message_facts *facts, struct message_facts *ret);
+void generation_leave(struct judge *judge, struct generation *generation); /* one user less */
 
 /* Renders the decision's refusal in the vendor's words and sends it to the gate. */
 void request_send_denial(struct request *request);

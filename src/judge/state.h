@@ -309,7 +309,7 @@ struct judge {
     size_t idempotency_secret_len;
 
     /* requests */
-    struct table grants;
+    struct table grants, fetches;
     struct list free_requests;
     size_t open_requests;
 

@@ -9,7 +9,7 @@
 #include "http/url.h"
 #include "pack/load_parts.h"
 
-enum { ACCOUNT_PARAMS_MAX = 16, FIELDS_MAX = 16 };
+enum { ACCOUNT_PARAMS_MAX = 16, FIELDS_MAX = 16, FETCH_HEADERS_MAX = 8 };
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
@@ -465,6 +465,25 @@ static int load_drop_headers(struct json_in *in, const struct json_place *at, js
     return load_header_names(in, at, value, &pack->drop_headers, &pack->drop_header_count);
 }
 
+static int load_fetch_header(struct json_in *in, const struct json_place *at, json_t *value,
+                             void *element)
+{
+    struct message_header *header = element;
+
+    return load_header_name(in, at, str_from(at->name), &header->name) != 0
+               ? -1
+               : json_in_text(in, at, value, PACK_NAME_MAX, &header->value);
+}
+
+static int load_fetch_headers(struct json_in *in, const struct json_place *at, json_t *value,
+                              void *target)
+{
+    struct pack *pack = target;
+
+    return json_in_map(in, at, value, FETCH_HEADERS_MAX, sizeof(struct message_header),
+                       load_fetch_header, &pack->fetch_headers, &pack->fetch_header_count);
+}
+
 static int load_account_params(struct json_in *in, const struct json_place *at, json_t *value,
                                void *target)
 {
@@ -589,6 +608,7 @@ int load_request(struct json_in *in, const struct json_place *at, json_t *value,
         {"once", JSON_OPTIONAL, load_once},
         {"headers", JSON_OPTIONAL, load_judged_headers},
         {"drop_headers", JSON_OPTIONAL, load_drop_headers},
+        {"fetch_headers", JSON_OPTIONAL, load_fetch_headers},
         {"accounts", JSON_OPTIONAL, load_accounts},
         {"refuse_card_data", JSON_OPTIONAL, load_card_data},
         {"idempotency", JSON_OPTIONAL, load_idempotency}};

@@ -299,6 +299,8 @@ struct pack {
     size_t encoding_count;
     struct pack_header *headers; /* the judged ones */
     size_t header_count;
+    struct message_header *fetch_headers; /* of what keybrake asks by itself; lower case */
+    size_t fetch_header_count;
     struct str *drop_headers; /* of requests; lower case */
     size_t drop_header_count;
     struct str *account_params; /* form keys whose value must be in the key's accounts, when it */

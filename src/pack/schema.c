@@ -158,6 +158,7 @@ static const struct wire_field pack_fields[] = {
     A(pack, bound_params, bound_param_count, PACK_LIST_MAX, &bound_param_schema),
     A(pack, encodings, encoding_count, PACK_LIST_MAX, &encoding_schema),
     A(pack, headers, header_count, PACK_LIST_MAX, &header_schema),
+    A(pack, fetch_headers, fetch_header_count, PACK_LIST_MAX, &message_header_schema),
     A(pack, drop_headers, drop_header_count, PACK_LIST_MAX, &wire_str_schema),
     A(pack, account_params, account_param_count, PACK_LIST_MAX, &wire_str_schema),
     S(pack, account_prefix, PACK_NAME_MAX),

@@ -84,7 +84,7 @@ static void copy(struct exchange *ex, struct str bytes)
         return;
     }
     ex->copied += bytes.len;
-    if (ex->copied > LIMIT_JUDGED_BODY_BYTES) {
+    if (ex->copied > (ex->ours ? LIMIT_FETCH_BYTES : LIMIT_JUDGED_BODY_BYTES)) {
         answer_end_copy(ex, false);
         return;
     }
@@ -291,6 +291,10 @@ void answer_pump(struct exchange *ex)
         deliver(ex);
         if (ex->final > 0 && !ex->withheld) {
             upstream_pause(ex->upstream, true);
+            return;
+        }
+        if (ex->ours && ex->linger_bytes > LIMIT_FETCH_BYTES) {
+            exchange_stop(ex, UPSTREAM_PROTOCOL, "the answer is too long");
             return;
         }
         if (ex->linger_until_ms > 0 && ex->linger_bytes > LIMIT_LINGER_BYTES) {

@@ -204,6 +204,10 @@ static void on_timer(void *ctx)
     struct exchange *ex = ctx;
     uint64_t now = loop_now_ms(ex->vault->loop);
 
+    if (ex->ours && now >= ex->linger_until_ms) {
+        exchange_stop(ex, UPSTREAM_TIMEOUT, "no answer in time");
+        return;
+    }
     if (ex->linger_until_ms > 0 && now >= ex->linger_until_ms) {
         exchange_stop(ex, UPSTREAM_CLIENT, "the client is gone and the answer takes too long");
         return;
@@ -429,6 +433,11 @@ struct exchange *exchange_find(const struct vault *vault, const struct gate_peer
     return ex != NULL && ex->gate == gate ? ex : NULL;
 }
 
+bool exchange_is_known(const struct vault *vault, uint64_t grant)
+{
+    return table_find(&vault->exchanges, &grant) != NULL;
+}
+
 static struct exchange *exchange_new(struct vault *vault, struct meeting *meeting)
 {
     struct exchange *ex = mem_zeroed(sizeof(*ex));
@@ -444,7 +453,12 @@ static struct exchange *exchange_new(struct vault *vault, struct meeting *meetin
     ex->state = ex->granted->judged_body ? COLLECT : CREDENTIAL;
     list_init(&ex->waiting);
     list_init(&ex->of_gate);
-    list_add(&ex->gate->exchanges, &ex->of_gate);
+    if (ex->gate != NULL) {
+        list_add(&ex->gate->exchanges, &ex->of_gate);
+    } else {
+        ex->ours = ex->discard = true;
+        ex->linger_until_ms = loop_now_ms(vault->loop) + ex->granted->begin_by_ms;
+    }
     buf_init_wiped(&ex->body, LIMIT_JUDGED_BODY_BYTES);
     buf_init_wiped(&ex->coded, 0);
     buf_init_wiped(&ex->content, CONTENT_MAX);

@@ -19,6 +19,7 @@ void exchanges_free(struct vault *vault); /* those that no gate had any more */
 void exchange_begin(struct vault *vault, struct meeting *meeting); /* takes it over */
 struct exchange *exchange_find(const struct vault *vault, const struct gate_peer *gate,
                                uint64_t grant); /* or NULL */
+bool exchange_is_known(const struct vault *vault, uint64_t grant);
 
 /* From its gate. */
 void exchange_take_data(struct exchange *exchange, struct str bytes);

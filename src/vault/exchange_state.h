@@ -63,6 +63,7 @@ struct exchange {
     struct scrub scrub;
     struct message_head *head; /* withheld with all that it points to; NULL when it has gone */
     bool withheld, discard;    /* discard: nobody is to get it */
+    bool ours;                 /* a FETCH: no gate is behind it, the reader alone gets the answer */
     uint64_t credit;           /* the gate takes so many bytes more */
     bool copying;
     struct digest_run *digest;

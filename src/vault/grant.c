@@ -77,6 +77,17 @@ static void keep_forward(struct meeting *meeting, void *gate, uint64_t gate_inca
     copy_headers(meeting->headers, &at, forward->headers, forward->header_count);
 }
 
+struct meeting *meeting_of_fetch(const struct message_grant *fetch)
+{
+    struct meeting *meeting = mem_zeroed(sizeof(*meeting));
+
+    meeting->grant = fetch->grant;
+    meeting->granted = copy_grant(fetch);
+    list_init(&meeting->link);
+    buf_init_wiped(&meeting->early, 0);
+    return meeting;
+}
+
 void meeting_free(struct meeting *meeting)
 {
     if (meeting == NULL) {

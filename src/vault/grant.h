@@ -27,6 +27,8 @@ struct meeting {
     uint64_t due_ms;
     struct list link;
 };
+/* Of a FETCH, for which no gate comes. */
+struct meeting *meeting_of_fetch(const struct message_grant *fetch);
 void meeting_free(struct meeting *meeting); /* takes NULL too */
 
 struct grants;

@@ -326,7 +326,7 @@ static bool may_retry(const struct exchange *ex)
     bool at_hand = ex->granted->body == BODY_NONE || ex->granted->judged_body;
 
     return ex->outcome.reused && !ex->outcome.retried && at_hand && ex->interims == 0 &&
-           buf_len(upstream_input(ex->upstream)) == 0 && !ex->discard &&
+           buf_len(upstream_input(ex->upstream)) == 0 && (!ex->discard || ex->ours) &&
            (exchange_wire_bytes(ex) == 0 || ex->granted->retry_safe || is_read);
 }
 

@@ -397,6 +397,22 @@ static void on_grant(void *ctx, struct channel *from, const void *message, int f
     }
 }
 
+/* Ours, and so it reads only: nothing is bought by it, and no sandbox gets its answer. */
+static void on_fetch(void *ctx, struct channel *from, const void *message, int fd)
+{
+    struct vault *vault = ctx;
+    const struct message_grant *fetch = message;
+
+    (void)from;
+    (void)fd;
+    if (!str_equal(fetch->method, STR("GET")) || fetch->body != BODY_NONE || fetch->has_hold ||
+        fetch->judged_body || exchange_is_known(vault, fetch->grant)) {
+        exchange_refuse(vault, fetch, UPSTREAM_GRANT, "a FETCH is a GET without a body");
+        return;
+    }
+    exchange_begin(vault, meeting_of_fetch(fetch));
+}
+
 static void on_release(void *ctx, struct channel *from, const void *message, int fd)
 {
     const struct message_release *release = message;
@@ -461,7 +477,7 @@ static void on_sign_head(void *ctx, struct channel *from, const void *message, i
 static const struct channel_accept judge_accepts[] = {
     {MESSAGE_GRANT, 0, on_grant},         {MESSAGE_RELEASE, 0, on_release},
     {MESSAGE_REVOKE, 0, on_revoke},       {MESSAGE_FORGET_CREDENTIAL, 0, on_forget},
-    {MESSAGE_SIGN_HEAD, 0, on_sign_head},
+    {MESSAGE_SIGN_HEAD, 0, on_sign_head}, {MESSAGE_FETCH, 0, on_fetch},
 };
 
 /* ---- scribe and reader ---- */

@@ -768,6 +768,64 @@ static void test_money(void)
     end();
 }
 
+/* A GET of ours: the reader gets the answer, and no gate hears of it. */
+static void test_fetch(void)
+{
+    struct message_header pinned[] = {{STR("stripe-version"), STR("2024-06-20")}};
+
+    begin();
+    struct message_grant fetch = usual_grant("GET", "/v1/charges/ch_1");
+    fetch.headers = pinned;
+    fetch.header_count = 1;
+    fetch.answer_rule = 1;
+    tell(t.judge, MESSAGE_FETCH, &fetch);
+    answer_usual_blob();
+    vendor_accept(false);
+    CHECK(vendor_hears_head());
+    vendor_say("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}");
+    const struct message_body *body = expect(t.reader, MESSAGE_BODY);
+    CHECK(body->request == t.grant && body->answer && body->rule == 1);
+    (void)expect(t.reader, MESSAGE_BODY_DATA);
+    CHECK(((const struct message_body_end *)expect(t.reader, MESSAGE_BODY_END))->complete);
+    struct message_outcome o = outcome();
+    CHECK(o.grant == t.grant && o.outcome == OUTCOME_ANSWERED && o.complete && o.status == 200);
+    CHECK(!digest_is_zero(&o.body_digest) && silent(t.gate));
+
+    /* What is not a read is not ours to make. */
+    fetch.grant = ++t.grant;
+    fetch.method = STR("POST");
+    tell(t.judge, MESSAGE_FETCH, &fetch);
+    o = outcome();
+    CHECK(o.outcome == OUTCOME_NOT_SENT && o.error == UPSTREAM_GRANT);
+    fetch.grant = ++t.grant;
+    fetch.method = STR("GET");
+    fetch.has_hold = true;
+    tell(t.judge, MESSAGE_FETCH, &fetch);
+    CHECK(outcome().error == UPSTREAM_GRANT);
+
+    /* Too late, then too long. */
+    fetch.has_hold = false;
+    fetch.grant = ++t.grant;
+    fetch.begin_by_ms = 100;
+    tell(t.judge, MESSAGE_FETCH, &fetch);
+    CHECK(vendor_hears_head());
+    o = outcome();
+    CHECK(o.outcome == OUTCOME_UNKNOWN && o.error == UPSTREAM_TIMEOUT);
+    fetch.grant = ++t.grant;
+    fetch.begin_by_ms = 5000;
+    tell(t.judge, MESSAGE_FETCH, &fetch);
+    vendor_accept(false);
+    CHECK(vendor_hears_head());
+    vendor_say("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 70000\r\n\r\n");
+    static char much[66000];
+    memset(much, 'x', sizeof(much) - 1);
+    vendor_say(much);
+    o = outcome();
+    CHECK(o.outcome == OUTCOME_ANSWERED && !o.complete && o.error == UPSTREAM_PROTOCOL);
+    CHECK(silent(t.gate));
+    end();
+}
+
 static void test_wrong_body(void)
 {
     begin();
@@ -1451,6 +1509,7 @@ int main(void)
     test_forward_first();
     test_refused_grants();
     test_money();
+    test_fetch();
     test_wrong_body();
     test_scrub();
     test_answer_forms();
