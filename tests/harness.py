@@ -13,6 +13,7 @@ driven as its users drive it, by command line, API and sockets.
 
 import atexit
 import base64
+import datetime
 import http.client
 import json
 import os
@@ -413,6 +414,11 @@ class Case(unittest.TestCase):
                 self.assertTrue(found)
                 return found
             time.sleep(0.02)
+
+
+def when(text):
+    """A time of the API."""
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def basic(user, password):
