@@ -11,8 +11,10 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
+#include "base/digest.h"
 #include "base/mem.h"
 
 enum {
@@ -315,17 +317,12 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
     return SSL_TLSEXT_ERR_OK;
 }
 
-struct tls_context *tls_context_new_server(struct str chain_pem, struct str key_pem,
-                                           struct err *err)
+static struct tls_context *server_context(struct err *err)
 {
     static const unsigned char session_id_context[] = "keybrake";
     struct tls_context *context = context_new(TLS_server_method(), err);
 
     if (context == NULL) {
-        return NULL;
-    }
-    if (use_chain(context->ctx, chain_pem, err) < 0 || use_key(context->ctx, key_pem, err) < 0) {
-        tls_context_free(context);
         return NULL;
     }
     SSL_CTX_set_alpn_select_cb(context->ctx, choose_alpn, NULL);
@@ -334,6 +331,46 @@ struct tls_context *tls_context_new_server(struct str chain_pem, struct str key_
     (void)SSL_CTX_set_num_tickets(context->ctx, 1);
     (void)SSL_CTX_set_session_id_context(context->ctx, session_id_context,
                                          sizeof(session_id_context) - 1);
+    return context;
+}
+
+struct tls_context *tls_context_new_server(struct str chain_pem, struct str key_pem,
+                                           struct err *err)
+{
+    struct tls_context *context = server_context(err);
+
+    if (context != NULL &&
+        (use_chain(context->ctx, chain_pem, err) < 0 || use_key(context->ctx, key_pem, err) < 0)) {
+        tls_context_free(context);
+        return NULL;
+    }
+    return context;
+}
+
+/* The name was read before, to choose the certificate; here it is what OpenSSL reads. */
+static int check_name(SSL *ssl, int *alert, void *ctx)
+{
+    const struct tls *tls = SSL_get_app_data(ssl);
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+
+    (void)ctx;
+    if (name != NULL && strcasecmp(name, tls->host) == 0) {
+        return SSL_TLSEXT_ERR_OK;
+    }
+    if (name == NULL) {
+        return SSL_TLSEXT_ERR_NOACK;
+    }
+    *alert = SSL_AD_UNRECOGNIZED_NAME;
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+struct tls_context *tls_context_new_leaves(struct err *err)
+{
+    struct tls_context *context = server_context(err);
+
+    if (context != NULL) {
+        SSL_CTX_set_tlsext_servername_callback(context->ctx, check_name);
+    }
     return context;
 }
 
@@ -495,6 +532,22 @@ struct tls *tls_new_server(struct tls_context *context)
     struct tls *tls = connection_new(context);
 
     SSL_set_accept_state(tls->ssl);
+    return tls;
+}
+
+struct tls *tls_new_leaf(struct tls_context *context, const struct leaf *leaf, struct str host)
+{
+    struct tls *tls = tls_new_server(context);
+    struct digest name = digest_of(host);
+
+    if (host.len > HOST_MAX ||
+        SSL_use_cert_and_key(tls->ssl, leaf_certificate(leaf), leaf_private(leaf), NULL, 1) != 1 ||
+        SSL_set_session_id_context(tls->ssl, name.bytes, sizeof(name.bytes)) != 1) {
+        tls->failed = true;
+        ERR_clear_error();
+        return tls;
+    }
+    memcpy(tls->host, host.data, host.len);
     return tls;
 }
 

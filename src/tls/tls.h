@@ -21,6 +21,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "tls/leaf.h"
 
 enum {
     TLS_OUTPUT_MAX = 2 * 1024 * 1024, /* ciphertext waiting to be sent */
@@ -35,6 +36,8 @@ struct tls_context;
 /* The key is wiped from OpenSSL's memory with the context; the caller wipes the PEM. */
 struct tls_context *tls_context_new_server(struct str chain_pem, struct str key_pem,
                                            struct err *err);
+/* For connections that each bring a certificate of ours: tls_new_leaf(). */
+struct tls_context *tls_context_new_leaves(struct err *err);
 /* Trusts the certificates in `ca_pem` and no other; the system's when it is empty.  Reads the
  * system's from a file, so before confinement.  A system without any is no error here: then every
  * handshake fails and says so. */
@@ -46,6 +49,9 @@ size_t tls_context_trusted(const struct tls_context *context); /* how many CAs *
 struct tls;
 
 struct tls *tls_new_server(struct tls_context *context);
+/* Shows that leaf, which may be freed before the connection is.  Resumes sessions of the same
+ * `host` only.  The handshake fails when the client names another host. */
+struct tls *tls_new_leaf(struct tls_context *context, const struct leaf *leaf, struct str host);
 /* `host` is a name or an IP address; it is sent as SNI (a name) and verified. */
 struct tls *tls_new_client(struct tls_context *context, struct str host, unsigned port);
 void tls_free(struct tls *tls); /* takes NULL too */
