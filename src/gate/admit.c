@@ -215,9 +215,53 @@ static bool asks_upgrade(const struct http_head *head)
            (upgrade == NULL || !str_equal_nocase(*upgrade, STR("h2c")));
 }
 
-/* Why this request is refused before anybody is asked; NULL when it is not. */
-static const char *refusal_of(const struct http_head *head, unsigned *ret_status)
+/* Connection may not take away what some pack judges: a header that is judged is never of one hop.
+ */
+static bool nominates_judged(const struct gate *gate, const struct http_head *head)
 {
+    for (size_t i = 0; head->nominates && gate->config != NULL && i < gate->config->pack_count;
+         i++) {
+        const struct pack *pack = &gate->config->packs[i];
+        for (size_t k = 0; k < pack->header_count; k++) {
+            if (http_is_nominated(head, pack->headers[k].name)) {
+                return true;
+            }
+        }
+        if (pack->idempotency.header.len > 0 && http_is_nominated(head, pack->idempotency.header)) {
+            return true;
+        }
+    }
+    for (size_t i = 0; head->nominates && i < head->field_count; i++) {
+        if (http_is_nominated(head, head->fields[i].name) &&
+            is_credential(gate, head->fields[i].name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of a chunked body, what came with the head: nobody need hear of a request that is broken. */
+static bool begins_badly(const struct visitor *client, const struct http_head *head)
+{
+    struct http_body body;
+    enum http_body_result result = HTTP_BODY_DATA;
+    struct str in = buf_str(&client->in), data;
+
+    if (head->body != BODY_CHUNKED) {
+        return false;
+    }
+    in = str_slice(in, client->exchange->head_bytes, in.len);
+    http_body_begin(&body, head->body, 0);
+    while (result == HTTP_BODY_DATA) {
+        result = http_body_read(&body, &in, &data);
+    }
+    return result == HTTP_BODY_BAD || (result == HTTP_BODY_MORE && client->peer_ended);
+}
+
+/* Why this request is refused before anybody is asked; NULL when it is not. */
+static const char *refusal_of(const struct visitor *client, unsigned *ret_status)
+{
+    const struct http_head *head = &client->gate->head;
     const char *why = NULL;
 
     *ret_status = 501;
@@ -231,6 +275,12 @@ static const char *refusal_of(const struct http_head *head, unsigned *ret_status
         return "No other protocol than HTTP/1.1 is spoken here; the Upgrade is refused.";
     }
     *ret_status = 400;
+    if (nominates_judged(client->gate, head)) {
+        return "Connection names a header that is not of the connection.";
+    }
+    if (begins_badly(client, head)) {
+        return "The request's body is not framed as HTTP/1.1 asks.";
+    }
     if (!url_path_is_plain(head->path, &why) || !url_query_is_plain(head->query, &why)) {
         return why;
     }
@@ -305,7 +355,7 @@ void admit_request(struct visitor *client)
     http_body_begin(&exchange->body, head->body, head->content_length);
     client->close_after = !head->keep_alive;
 
-    const char *why = refusal_of(head, &status);
+    const char *why = refusal_of(client, &status);
     if (why != NULL) {
         gate->refused_heads++;
         client->close_after = true; /* who plays such tricks gets no second try here */

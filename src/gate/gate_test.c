@@ -518,7 +518,10 @@ static void test_refused_heads(void)
         {"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 501 "},
         {"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
          "HTTP/1.1 501 "},
-        {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 501 "},
+        {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 400 "},
+        {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: a, chunked\r\n\r\n", "HTTP/1.1 501 "},
+        {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx", "HTTP/1.1 400 "},
+        {"GET / HTTP/1.1\r\nHost: a\r\nConnection: x-api-key\r\n\r\n", "HTTP/1.1 400 "},
         {"GET / HTTP/3.0\r\nHost: a\r\n\r\n", "HTTP/1.1 505 "},
     };
 
@@ -544,7 +547,7 @@ static void test_upload(void)
     const struct message_data *piece = expect(t.vault, MESSAGE_DATA);
     CHECK(str_equal(piece->bytes, STR("abc")));
     CHECK(silent(t.vault));
-    say("4;x=y\r\ndefg\r\n0\r\nTrailer: t\r\n\r\n");
+    say("4;x=y\r\ndefg\r\n0\r\nX-Trailer: t\r\n\r\n");
     piece = expect(t.vault, MESSAGE_DATA);
     CHECK(str_equal(piece->bytes, STR("defg")));
     (void)expect(t.vault, MESSAGE_END);
@@ -564,11 +567,12 @@ static void test_upload(void)
 static void test_bad_upload(void)
 {
     begin();
-    say("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nxyz\r\n");
+    say("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
     (void)expect_admit();
     grant();
     expect_forward();
     (void)expect(t.vault, MESSAGE_DATA);
+    say("xyz\r\n");
     const struct message_reset *reset = expect(t.vault, MESSAGE_RESET);
     CHECK(reset->grant == next_grant && reset->error == UPSTREAM_CLIENT);
     CHECK(hears("HTTP/1.1 400 "));

@@ -314,16 +314,17 @@ static void on_ready(void *ctx, uint32_t events)
 
 /* ---- what the bytes are ---- */
 
-/* Whether parsing again can say more than the last time: at once, then when an empty line has
- * come, or twice as much; else a sender of single bytes would cost the square of its head. */
+/* Whether parsing again can say more than the last time: at once, then when a line has ended, or
+ * twice as much is there; else a sender of single bytes would cost the square of its head.  (There
+ * are not many lines: the parser refuses more than 100.) */
 static bool worth_parsing(const struct visitor *client)
 {
     struct str in = buf_str(&client->in);
-    size_t from = client->parsed < 3 ? 0 : client->parsed - 3;
-    struct str fresh = str_slice(in, from, in.len);
+    struct str fresh = str_slice(in, client->parsed, in.len);
 
     return client->parsed == 0 || in.len >= 2 * client->parsed || in.len >= LIMIT_HEAD_BYTES ||
-           client->peer_ended || str_has(fresh, STR("\n\r\n")) || str_has(fresh, STR("\n\n"));
+           client->peer_ended || str_index(fresh, '\n', 0) < fresh.len ||
+           str_index(fresh, '\r', 0) < fresh.len;
 }
 
 static void refuse_head(struct visitor *client, unsigned status, const char *text)
@@ -375,9 +376,9 @@ static bool work_head(struct visitor *client)
         http_parse_request(bytes, client->parsed, &gate->head, &used, &problem);
     if (result == HTTP_MORE) {
         if (client->peer_ended) {
-            visitor_close(client);
+            refuse_head(client, 400, "The request's head ended before it was complete.");
         }
-        return false;
+        return client->peer_ended;
     }
     if (result == HTTP_BAD) {
         refuse_head(client, problem.status, problem.text);

@@ -2,11 +2,16 @@
 /*
  * A chunked body (RFC 9112 7.1):
  *
- *     SIZE  [blanks] [';' EXTENSION] CR SIZE_LF    then that many bytes, DATA_CR DATA_LF
- *     0 CR SIZE_LF  (trailer: NAME ':' VALUE CR VALUE_LF)*  CR END_LF
+ *     SIZE  [blanks] extension* CR SIZE_LF    then that many bytes, DATA_CR DATA_LF
+ *     0 [blanks] extension* CR SIZE_LF  (trailer: NAME ':' VALUE CR VALUE_LF)*  CR END_LF
+ *
+ * An extension, with blanks around its parts but not at the end of the line:
+ *
+ *     ';' EXT [EXT_NAME '=' EXT_IS (EXT_VALUE | '"' EXT_QUOTED '"')]
  */
 #include "http/body.h"
 
+#include "http/names.h"
 #include "http/write.h"
 
 enum {
@@ -16,7 +21,15 @@ enum {
 enum chunk_state {
     SIZE,
     BLANKS, /* after the size: only ';' may follow */
-    EXTENSION,
+    EXT,    /* behind ';' */
+    EXT_NAME,
+    EXT_NAME_END, /* blanks behind it */
+    EXT_IS,       /* behind '=' */
+    EXT_VALUE,
+    EXT_QUOTED,
+    EXT_PAIR,      /* behind a backslash */
+    EXT_CLOSED,    /* behind the quotes */
+    EXT_VALUE_END, /* blanks behind the value */
     SIZE_LF,
     DATA,
     DATA_CR,
@@ -56,7 +69,7 @@ static enum chunk_state next_of_size(struct http_body *body, char c)
         return SIZE_LF;
     case ';':
         body->extension_bytes++;
-        return EXTENSION;
+        return EXT;
     case ' ':
     case '\t':
         body->extension_bytes++;
@@ -71,32 +84,113 @@ static bool is_value_byte(char c)
     return c == '\t' || ((unsigned char)c >= 0x20 && (unsigned char)c != 0x7f);
 }
 
-static enum chunk_state next_of_extension(struct http_body *body, enum chunk_state state, char c)
+static bool is_token_byte(char c)
 {
-    if (state == EXTENSION && c == '\r') {
+    return http_is_token((struct str){&c, 1});
+}
+
+/* Behind a whole part of an extension: the next one, or the end of the line. */
+static enum chunk_state next_of_part(char c, enum chunk_state when_blank)
+{
+    switch (c) {
+    case ';':
+        return EXT;
+    case '\r':
         return SIZE_LF;
-    }
-    if (++body->extension_bytes > LIMIT_CHUNK_EXTENSION_BYTES) {
+    case ' ':
+    case '\t':
+        return when_blank;
+    default:
         return BROKEN;
     }
-    if (state == BLANKS) {
-        return c == ';' ? EXTENSION : c == ' ' || c == '\t' ? BLANKS : BROKEN;
+}
+
+/* Blanks, and what may follow them. */
+static enum chunk_state next_of_blanks(enum chunk_state state, char c)
+{
+    if (c == ' ' || c == '\t') {
+        return state;
     }
-    return is_value_byte(c) ? EXTENSION : BROKEN;
+    if (c == ';') {
+        return EXT;
+    }
+    return state == EXT_NAME_END && c == '=' ? EXT_IS : BROKEN;
+}
+
+static enum chunk_state next_of_value(enum chunk_state state, char c)
+{
+    if (state == EXT_PAIR) {
+        return is_value_byte(c) ? EXT_QUOTED : BROKEN;
+    }
+    if (state == EXT_QUOTED) {
+        return c == '"'           ? EXT_CLOSED
+               : c == '\\'        ? EXT_PAIR
+               : is_value_byte(c) ? EXT_QUOTED
+                                  : BROKEN;
+    }
+    if (state == EXT_IS && (c == ' ' || c == '\t')) {
+        return EXT_IS;
+    }
+    if (state == EXT_IS && c == '"') {
+        return EXT_QUOTED;
+    }
+    if (state != EXT_CLOSED && is_token_byte(c)) {
+        return EXT_VALUE;
+    }
+    return state == EXT_IS ? BROKEN : next_of_part(c, EXT_VALUE_END);
+}
+
+static enum chunk_state next_of_extension(struct http_body *body, enum chunk_state state, char c)
+{
+    if (c != '\r' && ++body->extension_bytes > LIMIT_CHUNK_EXTENSION_BYTES) {
+        return BROKEN;
+    }
+    switch (state) {
+    case EXT:
+        return c == ' ' || c == '\t' ? EXT : is_token_byte(c) ? EXT_NAME : BROKEN;
+    case EXT_NAME:
+        return is_token_byte(c) ? EXT_NAME : c == '=' ? EXT_IS : next_of_part(c, EXT_NAME_END);
+    case BLANKS:
+    case EXT_NAME_END:
+    case EXT_VALUE_END:
+        return next_of_blanks(state, c);
+    default:
+        return next_of_value(state, c);
+    }
+}
+
+static void keep_name(struct http_body *body, char c)
+{
+    if (body->name_len < sizeof(body->name)) {
+        body->name[body->name_len++] = ascii_lower(c);
+    }
+}
+
+static enum chunk_state next_of_name(struct http_body *body, char c)
+{
+    if (is_token_byte(c)) {
+        keep_name(body, c);
+        return NAME;
+    }
+    struct str name = {body->name, body->name_len};
+    return c == ':' && name_may_trail(name) && !name_is_disguised_framing(name) ? VALUE : BROKEN;
 }
 
 static enum chunk_state next_of_trailer(struct http_body *body, enum chunk_state state, char c)
 {
-    struct str one = {&c, 1};
-
     if (++body->trailer_bytes > LIMIT_HEAD_BYTES) {
         return BROKEN;
     }
     switch (state) {
     case TRAILER:
-        return c == '\r' ? END_LF : http_is_token(one) ? NAME : BROKEN;
+        if (c == '\r') {
+            return END_LF;
+        }
+        body->name_len = 0;
+        return ++body->trailers > LIMIT_FIELDS || !is_token_byte(c) ? BROKEN
+                                                                    : next_of_name(body, c);
     case NAME:
-        return c == ':' ? VALUE : http_is_token(one) ? NAME : BROKEN;
+        return next_of_name(body, c);
     case VALUE:
         return c == '\r' ? VALUE_LF : is_value_byte(c) ? VALUE : BROKEN;
     default:
@@ -119,7 +213,15 @@ static enum chunk_state next_state(struct http_body *body, enum chunk_state stat
     case SIZE:
         return next_of_size(body, c);
     case BLANKS:
-    case EXTENSION:
+    case EXT:
+    case EXT_NAME:
+    case EXT_NAME_END:
+    case EXT_IS:
+    case EXT_VALUE:
+    case EXT_QUOTED:
+    case EXT_PAIR:
+    case EXT_CLOSED:
+    case EXT_VALUE_END:
         return next_of_extension(body, state, c);
     case SIZE_LF:
         return next_of_size_line(body, c);

@@ -8,12 +8,16 @@
 #include "base/buf.h"
 #include "http/head.h"
 
+enum { HTTP_TRAILER_NAME_BYTES = 24 }; /* longer than any that may not be one */
+
 struct http_body {
     enum body_kind kind;
     uint64_t left; /* of the length, or of the chunk */
     int state;     /* of the chunk decoder; private */
     uint64_t extension_bytes, trailer_bytes;
-    unsigned digits;
+    unsigned digits, trailers;
+    char name[HTTP_TRAILER_NAME_BYTES]; /* of the trailer that is being read, as far as it fits */
+    size_t name_len;
 };
 
 void http_body_begin(struct http_body *body, enum body_kind kind, uint64_t content_length);
@@ -22,7 +26,8 @@ enum http_body_result {
     HTTP_BODY_BAD,  /* framing error: the connection must end */
     HTTP_BODY_MORE, /* all of *in was taken (or holds no whole token); feed more */
     HTTP_BODY_DATA, /* *ret_data is content; call again with what is left of *in */
-    HTTP_BODY_END   /* complete; *in is what follows the message.  Trailers were dropped */
+    HTTP_BODY_END   /* complete; *in is what follows the message.  Trailers were dropped; one that
+                       would change how the message is read is a framing error */
 };
 
 /* Takes from the front of *in. */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "http/names.h"
 #include "http/url.h"
 
 enum {
@@ -16,33 +17,31 @@ enum {
 
 enum {
     TOKEN = 1,  /* tchar of RFC 9110 5.6.2 */
-    ODD = 2,    /* a tchar that is neither a letter, a digit nor '-' */
-    TARGET = 4, /* may stand in a request target; '[' and ']' only in its query */
-    METHOD = 8, /* of the methods that exist */
-    VALUE = 16, /* HTAB, SP, visible ASCII, obs-text */
+    TARGET = 2, /* may stand in a request target; '[' and ']' only in its query */
+    METHOD = 4, /* of the methods that exist */
+    VALUE = 8,  /* HTAB, SP, visible ASCII, obs-text */
 };
 
 #define UPPER (TOKEN | TARGET | METHOD | VALUE)
 #define ALNUM (TOKEN | TARGET | VALUE)
-#define PUNCT (TOKEN | ODD | TARGET | VALUE)
 #define TV (TARGET | VALUE)
 static const unsigned char classes[256] = {
     ['\t'] = VALUE,
     [' '] = VALUE,
-    ['!'] = PUNCT,
+    ['!'] = ALNUM,
     ['"'] = VALUE,
-    ['#'] = TOKEN | ODD | VALUE,
-    ['$'] = PUNCT,
-    ['%'] = PUNCT,
-    ['&'] = PUNCT,
-    ['\''] = PUNCT,
+    ['#'] = TOKEN | VALUE,
+    ['$'] = ALNUM,
+    ['%'] = ALNUM,
+    ['&'] = ALNUM,
+    ['\''] = ALNUM,
     ['('] = TV,
     [')'] = TV,
-    ['*'] = PUNCT,
-    ['+'] = PUNCT,
+    ['*'] = ALNUM,
+    ['+'] = ALNUM,
     [','] = TV,
     ['-'] = ALNUM | METHOD,
-    ['.'] = PUNCT,
+    ['.'] = ALNUM,
     ['/'] = TV,
     ['0'] = ALNUM,
     ['1'] = ALNUM,
@@ -90,9 +89,9 @@ static const unsigned char classes[256] = {
     ['['] = TV,
     ['\\'] = VALUE,
     [']'] = TV,
-    ['^'] = TOKEN | ODD | VALUE,
-    ['_'] = PUNCT,
-    ['`'] = TOKEN | ODD | VALUE,
+    ['^'] = TOKEN | VALUE,
+    ['_'] = ALNUM,
+    ['`'] = TOKEN | VALUE,
     ['a'] = ALNUM,
     ['b'] = ALNUM,
     ['c'] = ALNUM,
@@ -120,9 +119,9 @@ static const unsigned char classes[256] = {
     ['y'] = ALNUM,
     ['z'] = ALNUM,
     ['{'] = VALUE,
-    ['|'] = TOKEN | ODD | VALUE,
+    ['|'] = TOKEN | VALUE,
     ['}'] = VALUE,
-    ['~'] = PUNCT,
+    ['~'] = ALNUM,
 };
 
 static bool is_class(char c, unsigned set)
@@ -147,6 +146,7 @@ struct reading {
     struct http_problem *problem;
     const struct str *host, *length, *coding;
     unsigned authorizations;
+    uint32_t singles; /* a bit for each that was seen: name_single() */
 };
 
 static enum http_result bad(struct reading *in, unsigned status, const char *text)
@@ -425,33 +425,11 @@ static enum http_result read_status_line(struct reading *in)
 
 /* ---- fields ---- */
 
-/* "Content_Length", "transfer~encoding": a CGI-like server behind us would read them as framing. */
-static bool is_disguised_framing(struct str name)
-{
-    char plain[16];
-    size_t len = 0;
-
-    for (size_t i = 0; i < name.len; i++) {
-        if (!ascii_is_alpha(name.data[i]) && !ascii_is_digit(name.data[i])) {
-            continue;
-        }
-        if (len == sizeof(plain)) {
-            return false;
-        }
-        plain[len++] = name.data[i];
-    }
-    struct str squeezed = {plain, len};
-    return str_equal(squeezed, STR("contentlength")) ||
-           str_equal(squeezed, STR("transferencoding"));
-}
-
 static enum http_result read_name(struct reading *in, struct str *ret_name)
 {
     char *from = in->at;
-    unsigned seen = 0;
 
     while (in->at < in->end && is_class(*in->at, TOKEN)) {
-        seen |= classes[(unsigned char)*in->at];
         if (*in->at >= 'A' && *in->at <= 'Z') {
             *in->at = (char)(*in->at | 0x20);
         }
@@ -469,7 +447,7 @@ static enum http_result read_name(struct reading *in, struct str *ret_name)
     }
     *ret_name = str_of(from, len);
     in->at++;
-    if ((seen & ODD) != 0 && is_disguised_framing(*ret_name)) {
+    if (name_is_disguised_framing(*ret_name)) {
         return bad(in, 400, "A header name can be mistaken for message framing.");
     }
     return HTTP_OK;
@@ -524,6 +502,21 @@ static enum http_result twice(struct reading *in, const struct str **kept, const
     return HTTP_OK;
 }
 
+/* A server might take the first of two, or the last. */
+static enum http_result note_single(struct reading *in, struct str name)
+{
+    int number = name_single(name);
+
+    if (number < 0) {
+        return HTTP_OK;
+    }
+    if ((in->singles >> number & 1) != 0) {
+        return bad(in, 400, "A header that a request has once is there twice.");
+    }
+    in->singles |= UINT32_C(1) << number;
+    return HTTP_OK;
+}
+
 /* Keeps what framing and checks need; the length of the name sorts out nearly all others. */
 static enum http_result note_field(struct reading *in, const struct message_header *field)
 {
@@ -559,7 +552,7 @@ static enum http_result note_field(struct reading *in, const struct message_head
     default:
         break;
     }
-    return HTTP_OK;
+    return in->response ? HTTP_OK : note_single(in, name);
 }
 
 static enum http_result read_field(struct reading *in)
@@ -621,6 +614,35 @@ static bool read_length(struct str text, uint64_t *ret_length)
     return true;
 }
 
+static bool is_token(struct str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        if (!is_class(name.data[i], TOKEN)) {
+            return false;
+        }
+    }
+    return name.len > 0;
+}
+
+/* RFC 9112 6.1 and 6.3: what ends in "chunked", above codings that might exist, is well-formed. */
+static bool is_unknown_coding(struct str list)
+{
+    struct str coding = {0};
+    bool chunked = false;
+
+    if (str_ends(list, STR(","))) {
+        return false;
+    }
+    while (list.len > 0) {
+        coding = str_trim(str_take_until(&list, ','));
+        if (chunked || !is_token(coding)) {
+            return false;
+        }
+        chunked = str_equal_nocase(coding, STR("chunked"));
+    }
+    return chunked;
+}
+
 static enum http_result judge_framing(struct reading *in)
 {
     struct http_head *head = in->head;
@@ -633,7 +655,7 @@ static enum http_result judge_framing(struct reading *in)
             return bad(in, 400, "HTTP/1.0 has no Transfer-Encoding.");
         }
         if (!str_equal_nocase(*in->coding, STR("chunked"))) {
-            return bad(in, in->coding->len == 0 ? 400 : 501,
+            return bad(in, is_unknown_coding(*in->coding) ? 501 : 400,
                        "The only transfer coding spoken here is 'chunked'.");
         }
         head->body = BODY_CHUNKED;
@@ -651,32 +673,6 @@ static enum http_result judge_framing(struct reading *in)
     return HTTP_OK;
 }
 
-static bool may_not_be_nominated(struct str name)
-{
-    static const struct str names[] = {{"host", 4},
-                                       {"authorization", 13},
-                                       {"content-length", 14},
-                                       {"transfer-encoding", 17},
-                                       {"cookie", 6}};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (str_equal_nocase(name, names[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_token(struct str name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        if (!is_class(name.data[i], TOKEN)) {
-            return false;
-        }
-    }
-    return name.len > 0;
-}
-
 static enum http_result read_connection_option(struct reading *in, struct str option)
 {
     struct http_head *head = in->head;
@@ -690,7 +686,7 @@ static enum http_result read_connection_option(struct reading *in, struct str op
         head->keep_alive = true;
     } else {
         head->nominates = true;
-        if (!in->response && (!is_token(option) || may_not_be_nominated(option))) {
+        if (!in->response && (!is_token(option) || !name_may_be_nominated(option))) {
             return bad(in, 400, "Connection names a header that is not of the connection.");
         }
     }
@@ -842,9 +838,9 @@ size_t http_field_count(const struct http_head *head, struct str name)
     return count;
 }
 
-static bool is_nominated(const struct http_head *head, struct str name)
+bool http_is_nominated(const struct http_head *head, struct str name)
 {
-    for (size_t i = 0; i < head->field_count; i++) {
+    for (size_t i = 0; head->nominates && i < head->field_count; i++) {
         struct str list = head->fields[i].value;
         if (!str_equal(head->fields[i].name, STR("connection"))) {
             continue;
@@ -881,5 +877,5 @@ static bool is_of_the_connection(struct str name)
 
 bool http_is_hop_by_hop(const struct http_head *head, struct str name)
 {
-    return is_of_the_connection(name) || (head->nominates && is_nominated(head, name));
+    return is_of_the_connection(name) || http_is_nominated(head, name);
 }

@@ -5,7 +5,8 @@
  * Bytes in, structs out; no I/O and no allocation.  What two parsers might read in two ways is
  * refused, never repaired: bare CR or LF, obs-fold, NUL and other controls, space around the
  * colon or before the first field, doubled Host, Content-Length or Transfer-Encoding, both of the
- * latter, any coding but "chunked", names that are framing once '_' is read as '-'.
+ * latter, any coding but "chunked", names that are framing once '_' is read as '-', two of a field
+ * that a request has once, and a Connection that names what is not of the connection.
  *
  * The parser lower-cases field names in place; everything else points into the caller's bytes,
  * untouched.  CONNECT, TRACE, "*" and Upgrade are read like any other: who meets them decides.
@@ -64,6 +65,8 @@ enum http_result http_parse_response(char *bytes, size_t len, struct str method,
 const struct str *http_field(const struct http_head *head, struct str name);
 size_t http_field_count(const struct http_head *head, struct str name);
 
+/* Does Connection name that field? */
+bool http_is_nominated(const struct http_head *head, struct str name);
 /* Framing and hop-by-hop fields of a message, those its Connection names included: they end here.
  */
 bool http_is_hop_by_hop(const struct http_head *head, struct str name);
