@@ -14,6 +14,8 @@ enum {
     LIMIT_INTERIM_ANSWERS = 8,
     LIMIT_JUDGED_BODY_BYTES = 1024 * 1024,
     LIMIT_JSON_DEPTH = 32,
+    LIMIT_SPLICES = 16,         /* values that are put into one judged body */
+    LIMIT_SPLICED_BYTES = 4096, /* by which all of them may lengthen it */
     LIMIT_DRAIN_BYTES = 64 * 1024 * 1024,
     LIMIT_DRAIN_MS = 30 * 1000,
     LIMIT_DRAINS_A_GATE = 256,

@@ -117,6 +117,11 @@ static const struct wire_field fact_fields[] = {
     WIRE_ENUM(struct message_fact, kind, FACT_KIND_COUNT), WIRE_I64(struct message_fact, number),
     WIRE_STR(struct message_fact, text, TEXT_MAX)};
 static const struct wire_schema fact_schema = WIRE_SCHEMA(struct message_fact, fact_fields);
+static const struct wire_field place_fields[] = {
+    WIRE_U32(struct message_place, selector), WIRE_U64(struct message_place, offset),
+    WIRE_U64(struct message_place, length), WIRE_U32(struct message_place, missing),
+    WIRE_BOOL(struct message_place, occupied)};
+static const struct wire_schema place_schema = WIRE_SCHEMA(struct message_place, place_fields);
 static const struct wire_field facts_fields[] = {
     WIRE_U64(struct message_facts, request),
     WIRE_BOOL(struct message_facts, answer),
@@ -126,8 +131,13 @@ static const struct wire_field facts_fields[] = {
     WIRE_U64(struct message_facts, length),
     WIRE_ENUM(struct message_facts, state, FACTS_STATE_COUNT),
     WIRE_STR(struct message_facts, problem, TEXT_MAX),
-    WIRE_ARRAY(struct message_facts, facts, fact_count, FACTS_MAX, &fact_schema)};
+    WIRE_ARRAY(struct message_facts, facts, fact_count, FACTS_MAX, &fact_schema),
+    WIRE_ARRAY(struct message_facts, places, place_count, LIMIT_SPLICES, &place_schema)};
 const struct wire_schema message_facts_schema = WIRE_SCHEMA(struct message_facts, facts_fields);
+static const struct wire_field splice_fields[] = {
+    WIRE_U64(struct message_splice, offset), WIRE_U64(struct message_splice, removed),
+    WIRE_STR(struct message_splice, bytes, LIMIT_SPLICED_BYTES)};
+static const struct wire_schema splice_schema = WIRE_SCHEMA(struct message_splice, splice_fields);
 static const struct wire_field grant_fields[] = {
     WIRE_U64(struct message_grant, grant),
     WIRE_U64(struct message_grant, gate_incarnation),
@@ -149,6 +159,7 @@ static const struct wire_field grant_fields[] = {
     WIRE_BOOL(struct message_grant, judged_body),
     WIRE_DIGEST(struct message_grant, body_digest),
     WIRE_U64(struct message_grant, body_length),
+    WIRE_ARRAY(struct message_grant, splices, splice_count, LIMIT_SPLICES, &splice_schema),
     WIRE_BOOL(struct message_grant, has_hold),
     WIRE_BOOL(struct message_grant, retry_safe),
     WIRE_BOOL(struct message_grant, range_allowed),

@@ -369,6 +369,17 @@ struct message_fact {
     struct str text;
 };
 
+/* Where a value stands in the body, or where it could be put: for each selector that the rule names
+ * as a place and that has one.  In a form it is put behind all others, in JSON at the beginning of
+ * the innermost object that is there. */
+struct message_place {
+    uint32_t selector;
+    uint64_t offset;
+    uint64_t length;  /* of the value that stands there */
+    uint32_t missing; /* so many last steps of its name are not there; 0: the value is */
+    bool occupied;    /* something else is in that form or object */
+};
+
 struct message_facts {
     uint64_t request; /* as in BODY */
     bool answer;
@@ -380,9 +391,17 @@ struct message_facts {
     struct str problem;
     struct message_fact *facts; /* by the rule's selectors, same order and count */
     size_t fact_count;
+    struct message_place *places;
+    size_t place_count;
 };
 
 /* ---- judge and vault ---- */
+
+/* A change of a judged body: `removed` bytes at `offset` of the client's body become `bytes`. */
+struct message_splice {
+    uint64_t offset, removed;
+    struct str bytes;
+};
 
 struct message_grant {
     uint64_t grant;
@@ -403,9 +422,11 @@ struct message_grant {
     size_t header_count;
     enum body_kind body;
     uint64_t content_length;
-    bool judged_body; /* no byte leaves before all of it is here and its digest matches */
-    struct digest body_digest;
+    bool judged_body;          /* no byte leaves before all of it is here and its digest matches */
+    struct digest body_digest; /* of the client's, before the splices */
     uint64_t body_length;
+    struct message_splice *splices; /* in the order of their offsets; they do not overlap */
+    size_t splice_count;
     bool has_hold;   /* say SENT before the first byte */
     bool retry_safe; /* the vendor honours the idempotency key that goes out */
     bool range_allowed;

@@ -525,7 +525,9 @@ static bool body_type_fits(const struct message_admit *admit, struct decision *d
     struct str value = admit_header(admit, STR("content-type"), &count);
     struct str type = str_trim(str_take_until(&value, ';'));
 
-    if (count == 0 && admit->body == BODY_NONE) {
+    bool empty =
+        admit->body == BODY_NONE || (admit->body == BODY_LENGTH && admit->content_length == 0);
+    if (count == 0 && empty) {
         return true;
     }
     /* A vendor that decodes it would read another body than we do. */
@@ -648,6 +650,40 @@ static bool facts_are_good(const struct message_facts *facts, struct decision *d
     }
 }
 
+static bool cost_refused(enum cost_verdict verdict, const struct err *why,
+                         struct decision *decision)
+{
+    static const enum verdict verdicts[] = {
+        [COST_UNKNOWN] = VERDICT_COST_UNKNOWN,
+        [COST_AMBIGUOUS] = VERDICT_BAD_REQUEST,
+        [COST_FX_STALE] = VERDICT_FX_STALE,
+    };
+
+    (void)refuse(decision, verdicts[verdict], "%s", why->text);
+    return false;
+}
+
+/* The values that go into the body; then question->facts are those of the body with them. */
+static bool put_values(struct cost_question *question, struct message_facts *changed,
+                       struct decision *decision)
+{
+    struct splices splices;
+    struct err why = {""};
+    enum cost_verdict verdict = cost_put(question, -1, &splices, changed, &why);
+
+    decision->splice_count = 0;
+    if (verdict != COST_NOTHING) {
+        return cost_refused(verdict, &why, decision);
+    }
+    if (splices.count > 0) {
+        question->facts = changed;
+        decision->splices = arena_zeroed(question->arena, splices.count, sizeof(splices.list[0]));
+        memcpy(decision->splices, splices.list, splices.count * sizeof(splices.list[0]));
+        decision->splice_count = splices.count;
+    }
+    return true;
+}
+
 static bool cost_known(struct judge *judge, const struct message_admit *admit,
                        const struct message_facts *facts, struct arena *arena,
                        struct decision *decision)
@@ -665,29 +701,25 @@ static bool cost_known(struct judge *judge, const struct message_admit *admit,
                                      .price_count = prices == NULL ? 0 : prices->count,
                                      .now_ms = judge->clock.now_ms,
                                      .arena = arena};
+    struct message_facts changed;
     struct err why = {""};
 
-    switch (cost_reserve(&question, &decision->cost, &why)) {
-    case COST_AMOUNT:
-        decision->costs = decision->cost.nano > 0;
-        if (decision->cost.nano < 0) {
-            (void)refuse(decision, VERDICT_COST_UNKNOWN, "the amount is negative");
-            return false;
-        }
-        return true;
-    case COST_NOTHING:
-        return true;
-    case COST_AMBIGUOUS:
-        (void)refuse(decision, VERDICT_BAD_REQUEST, "%s", why.text);
-        return false;
-    case COST_FX_STALE:
-        (void)refuse(decision, VERDICT_FX_STALE, "%s", why.text);
-        return false;
-    case COST_UNKNOWN:
-    default:
-        (void)refuse(decision, VERDICT_COST_UNKNOWN, "%s", why.text);
+    if (!put_values(&question, &changed, decision)) {
         return false;
     }
+    enum cost_verdict verdict = cost_reserve(&question, &decision->cost, &why);
+    if (verdict == COST_NOTHING) {
+        return true;
+    }
+    if (verdict != COST_AMOUNT) {
+        return cost_refused(verdict, &why, decision);
+    }
+    decision->costs = decision->cost.nano > 0;
+    if (decision->cost.nano < 0) {
+        (void)refuse(decision, VERDICT_COST_UNKNOWN, "the amount is negative");
+        return false;
+    }
+    return true;
 }
 
 static bool hold_state_of(const void *ctx, uint64_t number, enum hold_state *ret)

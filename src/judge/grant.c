@@ -75,8 +75,9 @@ static void judged_headers(struct request *request, struct message_grant *grant)
     const struct pack *pack = request->decision.pack;
     const struct message_admit *admit = &request->admit;
     struct message_header *headers =
-        arena_zeroed(request->arena, admit->header_count + 1, sizeof(headers[0]));
+        arena_zeroed(request->arena, admit->header_count + 2, sizeof(headers[0]));
     bool typed = request->has_body_facts; /* the body was read as what its type says */
+    bool has_type = false;
     size_t count = 0;
     bool honoured = decide_key_is_honoured(admit, &request->decision);
 
@@ -86,7 +87,13 @@ static void judged_headers(struct request *request, struct message_grant *grant)
              !str_equal(judged->name, pack->idempotency.header)) ||
             (judged == NULL && typed && str_equal(admit->headers[i].name, STR("content-type")))) {
             headers[count++] = admit->headers[i];
+            has_type = has_type || str_equal(admit->headers[i].name, STR("content-type"));
         }
+    }
+    if (request->decision.splice_count > 0 && !has_type) {
+        /* An empty body had no type; what we put into it is a form. */
+        headers[count++] = (struct message_header){
+            .name = STR("content-type"), .value = STR("application/x-www-form-urlencoded")};
     }
     if (pack->idempotency.header.len > 0 &&
         (request->decision.client_key.len > 0 || (honoured && request->decision.costs))) {
@@ -173,6 +180,8 @@ void grant_send(struct request *request)
     if (request->has_body_facts) {
         grant.body_digest = request->body_facts.digest;
         grant.body_length = request->body_facts.length;
+        grant.splices = request->decision.splices;
+        grant.splice_count = request->decision.splice_count;
     }
     judged_headers(request, &grant);
     grant.retry_safe = request->retry_safe;

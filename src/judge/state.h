@@ -190,8 +190,10 @@ struct decision {
     struct str account, client_key;
     enum credential_form form; /* how the vault key came */
     struct str form_name;
-    enum verdict observed; /* what observe mode let pass; VERDICT_ALLOWED: nothing */
-    uint32_t read_rule;    /* PACK_NONE: no body is needed */
+    enum verdict observed;          /* what observe mode let pass; VERDICT_ALLOWED: nothing */
+    uint32_t read_rule;             /* PACK_NONE: no body is needed */
+    struct message_splice *splices; /* of the body as it goes out */
+    size_t splice_count;
     struct cost cost;
     bool costs; /* there is an amount, and so a hold */
     enum repeat repeat;

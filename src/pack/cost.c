@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pack/cost.h"
 
+#include "base/integer.h"
 #include "pack/cost_amount.h"
 #include "pack/facts.h"
 
@@ -122,14 +123,36 @@ static enum cost_verdict check_request(const struct cost_question *question,
     return COST_AMOUNT;
 }
 
-static bool is_free(const struct pack_cost *cost, const struct message_facts *facts)
+static bool all_hold(const struct pack_condition *conditions, size_t count,
+                     const struct message_facts *facts)
 {
-    for (size_t i = 0; i < cost->free_if_count; i++) {
-        if (!cost_condition_holds(&cost->free_if[i], 0, facts)) {
+    for (size_t i = 0; i < count; i++) {
+        if (!cost_condition_holds(&conditions[i], 0, facts)) {
             return false;
         }
     }
-    return cost->free_if_count > 0;
+    return count > 0;
+}
+
+/* All that is set aside together. */
+static enum cost_verdict reserve_sum(const struct cost_question *question,
+                                     const struct pack_cost *cost, struct cost *ret,
+                                     struct err *err)
+{
+    enum cost_verdict verdict =
+        cost_amount(question, &cost->reserve, cost->request_read, question->facts, true, ret, err);
+
+    for (size_t i = 0; i < cost->more_count && verdict == COST_AMOUNT; i++) {
+        struct cost more;
+        verdict = cost_amount(question, &cost->more[i], cost->request_read, question->facts, true,
+                              &more, err);
+        if (verdict == COST_AMOUNT &&
+            (!int_add(ret->nano, more.nano, &ret->nano) || ret->nano > COST_NANO_MAX)) {
+            (void)err_set(err, "the amount is beyond what can be counted");
+            verdict = COST_UNKNOWN;
+        }
+    }
+    return verdict;
 }
 
 static enum cost_verdict reserve_by_rule(const struct cost_question *question,
@@ -141,12 +164,13 @@ static enum cost_verdict reserve_by_rule(const struct cost_question *question,
     if (verdict != COST_AMOUNT) {
         return verdict;
     }
-    if (is_free(cost, question->facts)) {
+    if (all_hold(cost->free_if, cost->free_if_count, question->facts)) {
         return COST_NOTHING;
     }
-    if (cost->reserve.kind == AMOUNT_RATE || cost->reserve.kind == AMOUNT_MINOR) {
-        verdict = cost_amount(question, &cost->reserve, cost->request_read, question->facts, true,
-                              ret, err);
+    bool unknown_by_rule = all_hold(cost->unknown_if, cost->unknown_if_count, question->facts);
+    if (!unknown_by_rule &&
+        (cost->reserve.kind == AMOUNT_RATE || cost->reserve.kind == AMOUNT_MINOR)) {
+        verdict = reserve_sum(question, cost, ret, err);
     } else {
         return reserve_unpriced(question, ret, err);
     }

@@ -15,6 +15,7 @@
 #define PACK_COST_H
 
 #include "pack/match.h"
+#include "pack/splice.h"
 
 /* A request above a thousand million dollars is refused: sums of many still fit an int64. */
 #define COST_NANO_MAX INT64_C(1000000000000000000)
@@ -60,6 +61,16 @@ struct cost_question {
  * when no body is needed. */
 uint32_t cost_request_read(const struct pack *pack, const struct match *match);
 uint32_t cost_answer_read(const struct pack *pack, const struct match *match);
+
+/*
+ * The values that the pack puts into the body of such a request ("inject"): gives their splices,
+ * and in *ret_facts the facts of the body as it will go out, which are those to reserve for.
+ * `fetched` is the amount that was fetched; PUT_FETCHED where there is none (-1) puts nothing.
+ * COST_NOTHING when done, else the verdict with the reason.
+ */
+enum cost_verdict cost_put(const struct cost_question *question, int64_t fetched,
+                           struct splices *splices, struct message_facts *ret_facts,
+                           struct err *err);
 
 /* Facts that are not FACTS_OK are refused here too. */
 enum cost_verdict cost_reserve(const struct cost_question *question, struct cost *ret,

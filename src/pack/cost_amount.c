@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pack/cost_amount.h"
 
+#include <string.h>
+
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/integer.h"
@@ -278,6 +280,30 @@ static enum cost_verdict minor_amount(const struct cost_question *question,
 
 /* ---- a price of a table ---- */
 
+/* A telephone number without what people write between its digits: "+1 (876) 555" has a price by
+ * +1876. */
+static struct str plain_number(struct str text, struct arena *arena)
+{
+    char *out;
+    size_t len = 0;
+
+    if (!str_starts(text, STR("+"))) {
+        return text;
+    }
+    out = arena_zeroed(arena, text.len + 1, 1);
+    for (size_t i = 0; i < text.len; i++) {
+        if (memchr(" -.()", text.data[i], 5) == NULL) {
+            out[len++] = text.data[i];
+        }
+    }
+    return (struct str){out, len};
+}
+
+static size_t prefix_length(const struct pack_rate *rate)
+{
+    return str_equal(rate->match, STR("*")) ? 0 : rate->match.len;
+}
+
 /* The row with the longest prefix of `by`; "*" is a prefix of no length. */
 static const struct pack_rate *find_rate(const struct pack_rate *rates, size_t count,
                                          struct str name, struct str by)
@@ -288,7 +314,7 @@ static const struct pack_rate *find_rate(const struct pack_rate *rates, size_t c
     for (size_t i = 0; i < count; i++) {
         const struct pack_rate *rate = &rates[i];
         bool any = str_equal(rate->match, STR("*"));
-        size_t length = any ? 0 : rate->match.len;
+        size_t length = prefix_length(rate);
         if (!str_equal(rate->name, name) || (!any && !str_starts(by, rate->match))) {
             continue;
         }
@@ -300,7 +326,7 @@ static const struct pack_rate *find_rate(const struct pack_rate *rates, size_t c
     return best;
 }
 
-/* How many are paid for: at least one.  False when a fact is no number, or they do not add up. */
+/* How many are paid for.  False when a fact is no number, or they do not add up. */
 static bool count_times(const struct pack_amount *amount, const struct message_facts *facts,
                         int64_t *ret_times)
 {
@@ -316,8 +342,8 @@ static bool count_times(const struct pack_amount *amount, const struct message_f
             return false;
         }
     }
-    *ret_times = times == 0 ? 1 : times;
-    return true;
+    return int_mul_div_up(times == 0 && amount->at_least_one ? 1 : times, 1,
+                          amount->per == 0 ? 1 : amount->per, ret_times);
 }
 
 static struct str rate_name(const struct pack_rate *rate, bool own, struct arena *arena)
@@ -337,14 +363,17 @@ static enum cost_verdict rate_amount(const struct cost_question *question,
                                      const struct message_facts *facts, struct cost *ret,
                                      struct err *err)
 {
-    struct str by = facts_get(facts, amount->rate_by).text;
+    struct str by = plain_number(facts_get(facts, amount->rate_by).text, question->arena);
     const struct pack_rate *own =
         find_rate(question->prices, question->price_count, amount->rate, by);
     const struct pack_rate *rate =
-        own != NULL
-            ? own
-            : find_rate(question->pack->rates, question->pack->rate_count, amount->rate, by);
+        find_rate(question->pack->rates, question->pack->rate_count, amount->rate, by);
     int64_t times;
+
+    /* What somebody said of +1 is not what +1876 costs. */
+    if (own != NULL && (rate == NULL || prefix_length(own) >= prefix_length(rate))) {
+        rate = own;
+    }
 
     if (rate == NULL) {
         (void)err_set(err, "there is no price %.*s for %.*s; the operator can name one",
@@ -359,7 +388,7 @@ static enum cost_verdict rate_amount(const struct cost_question *question,
     if (!int_mul_div_up(rate->price, times, 1, &ret->nano) || ret->nano > COST_NANO_MAX) {
         return too_much(err);
     }
-    ret->rate = rate_name(rate, own != NULL, question->arena);
+    ret->rate = rate_name(rate, rate == own, question->arena);
     return COST_AMOUNT;
 }
 

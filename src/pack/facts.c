@@ -70,6 +70,8 @@ static void start(struct facts_reading *reading)
     ret->state = FACTS_OK;
     ret->problem = STR_NONE;
     ret->fact_count = read->selector_count;
+    ret->places = NULL;
+    ret->place_count = 0;
     ret->facts = arena_zeroed(reading->arena, read->selector_count, sizeof(*ret->facts));
     for (size_t i = 0; i < read->selector_count; i++) {
         if (facts_is_counter(&read->selectors[i])) {
@@ -128,6 +130,9 @@ void facts_read(const struct pack_read *read, struct str body, struct arena *are
     start(&reading);
     if (body.len > 0 && !needs_nothing(read)) {
         read_as(&reading, encoding, body);
+    }
+    if (ret->state == FACTS_OK && read->place_count > 0) {
+        facts_find_places(&reading, body);
     }
     if (ret->state != FACTS_OK) { /* what was read until then is worth nothing */
         ret->facts = NULL;

@@ -17,6 +17,9 @@ struct facts_reading {
 void facts_read_form(struct facts_reading *reading, struct str body);
 void facts_read_json(struct facts_reading *reading, struct str body);
 
+/* Of a body that has been read and is plain: where the values that the rule names as places are. */
+void facts_find_places(struct facts_reading *reading, struct str body);
+
 /* Sets state and problem, "NAME: WHY" when there is a name; returns false. */
 bool facts_fail(struct facts_reading *reading, enum facts_state state, struct str name,
                 const char *why);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/integer.h"
+#include "base/limits.h"
 #include "pack/load_parts.h"
 
 enum { PRICE_DECIMALS = 9 };
@@ -15,6 +16,8 @@ struct reading {
     struct pack_selector selectors[PACK_SELECTORS_MAX];
     size_t count;
     bool json; /* pointers; else form keys.  Decided by the first */
+    uint64_t places[LIMIT_SPLICES];
+    size_t place_count;
 };
 
 struct cost_target {
@@ -240,6 +243,18 @@ static int load_times(struct json_in *in, const struct json_place *at, json_t *v
     return 0;
 }
 
+static int load_per(struct json_in *in, const struct json_place *at, json_t *value, void *target)
+{
+    struct amount_target *t = target;
+    uint64_t per;
+
+    if (json_in_integer(in, at, value, 1, UINT32_MAX - 1, &per) != 0) {
+        return -1;
+    }
+    t->amount->per = (uint32_t)per;
+    return 0;
+}
+
 static int load_amount_object(struct json_in *in, const struct json_place *at, json_t *value,
                               struct amount_target *target)
 {
@@ -247,7 +262,8 @@ static int load_amount_object(struct json_in *in, const struct json_place *at, j
                                                {"currency", JSON_REQUIRED, load_currency}};
     static const struct json_member rate[] = {{"rate", JSON_REQUIRED, load_rate_name},
                                               {"by", JSON_OPTIONAL, load_rate_by},
-                                              {"times", JSON_OPTIONAL, load_times}};
+                                              {"times", JSON_OPTIONAL, load_times},
+                                              {"per", JSON_OPTIONAL, load_per}};
 
     if (json_object_get(value, "rate") != NULL) {
         return json_in_object(in, at, value, rate, sizeof(rate) / sizeof(rate[0]), target);
@@ -260,7 +276,37 @@ static void clear_amount(struct pack_amount *amount)
     *amount = (struct pack_amount){.minor = PACK_NONE,
                                    .currency = PACK_NONE,
                                    .rate_by = PACK_NONE,
-                                   .times = {PACK_NONE, PACK_NONE, PACK_NONE, PACK_NONE}};
+                                   .times = {PACK_NONE, PACK_NONE, PACK_NONE, PACK_NONE},
+                                   .at_least_one = true};
+}
+
+/* Several prices that are set aside together. */
+static int load_prices(struct json_in *in, const struct json_place *at, json_t *value,
+                       struct cost_target *cost)
+{
+    size_t count = json_array_size(value);
+    struct json_place here = {.up = at};
+
+    if (count < 2 || count > PACK_AMOUNTS_MAX) {
+        return json_in_fail(in, at, "must be an array of 2 to %d prices", PACK_AMOUNTS_MAX);
+    }
+    cost->cost->more = arena_zeroed(in->arena, count - 1, sizeof(struct pack_amount));
+    cost->cost->more_count = count - 1;
+    for (; here.index < count; here.index++) {
+        struct pack_amount *to =
+            here.index == 0 ? &cost->cost->reserve : &cost->cost->more[here.index - 1];
+        struct amount_target amount = {cost, to, false};
+        json_t *one = json_array_get(value, here.index);
+        clear_amount(to);
+        to->at_least_one = here.index == 0;
+        if (json_object_get(one, "rate") == NULL) {
+            return json_in_fail(in, &here, "must be a price: {\"rate\": ...}");
+        }
+        if (load_amount_object(in, &here, one, &amount) != 0) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 static int load_reserve(struct json_in *in, const struct json_place *at, json_t *value,
@@ -274,6 +320,9 @@ static int load_reserve(struct json_in *in, const struct json_place *at, json_t 
 
     if (json_is_object(value)) {
         return load_amount_object(in, at, value, &amount);
+    }
+    if (json_is_array(value)) {
+        return load_prices(in, at, value, cost);
     }
     if (json_in_word(in, at, value, words, 2, &word) != 0) {
         return -1;
@@ -346,6 +395,106 @@ static int load_free_if(struct json_in *in, const struct json_place *at, json_t 
                            &cost->cost->free_if_count);
 }
 
+static int load_unknown_if(struct json_in *in, const struct json_place *at, json_t *value,
+                           void *target)
+{
+    struct cost_target *cost = target;
+    struct amount_target amount = {cost, &cost->cost->reserve, false};
+
+    return load_conditions(in, at, value, &amount, &cost->cost->unknown_if,
+                           &cost->cost->unknown_if_count);
+}
+
+/* ---- values that are put into the body: {"req:TimeLimit": {"at_most": 600}} ---- */
+
+static int load_at_most(struct json_in *in, const struct json_place *at, json_t *value,
+                        void *target)
+{
+    struct pack_put *put = target;
+
+    put->kind = PUT_AT_MOST;
+    return json_in_integer(in, at, value, 0, INT32_MAX, &put->value);
+}
+
+static int load_always(struct json_in *in, const struct json_place *at, json_t *value, void *target)
+{
+    struct pack_put *put = target;
+
+    put->kind = PUT_ALWAYS;
+    return json_in_integer(in, at, value, 0, INT32_MAX, &put->value);
+}
+
+static int load_put_value(struct json_in *in, const struct json_place *at, json_t *value,
+                          struct pack_put *put)
+{
+    static const struct json_member at_most[] = {{"at_most", JSON_REQUIRED, load_at_most}};
+    static const struct json_member always[] = {{"always", JSON_REQUIRED, load_always}};
+    static const char *const words[] = {"fetched"};
+    size_t word;
+
+    if (json_is_object(value)) {
+        return json_in_object(in, at, value,
+                              json_object_get(value, "always") != NULL ? always : at_most, 1, put);
+    }
+    put->kind = PUT_FETCHED;
+    return json_in_word(in, at, value, words, 1, &word);
+}
+
+/* What is written into a body is the name as it stands here. */
+static bool put_name_is_plain(struct str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.data[i];
+        if (!ascii_is_alpha(c) && !ascii_is_digit(c) && (c == '\0' || strchr("_-[]/", c) == NULL)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int load_put(struct json_in *in, const struct json_place *at, const char *name,
+                    json_t *value, struct cost_target *cost)
+{
+    struct reading *reading = &cost->request;
+    struct pack_put *put = &cost->cost->puts[cost->cost->put_count];
+
+    if (cost->cost->put_count == LIMIT_SPLICES) {
+        return json_in_fail(in, at, "more than %d values to put in", LIMIT_SPLICES);
+    }
+    if (add_selector(in, at, arena_copy(in->arena, str_from(name)), false, reading,
+                     &put->selector) != 0) {
+        return -1;
+    }
+    const struct pack_selector *selector = &reading->selectors[put->selector];
+    if ((selector->kind != SELECT_FORM && selector->kind != SELECT_POINTER) ||
+        !put_name_is_plain(selector->name)) {
+        return json_in_fail(in, at, "no value can be put at \"%s\"", name);
+    }
+    reading->places[reading->place_count++] = put->selector;
+    cost->cost->put_count++;
+    return load_put_value(in, at, value, put);
+}
+
+static int load_inject(struct json_in *in, const struct json_place *at, json_t *value, void *target)
+{
+    struct cost_target *cost = target;
+    const char *name;
+    json_t *put;
+
+    if (!json_is_object(value)) {
+        return json_in_fail(in, at, "must be an object of values by selector");
+    }
+    cost->cost->puts = arena_zeroed(in->arena, LIMIT_SPLICES, sizeof(struct pack_put));
+    json_object_foreach(value, name, put)
+    {
+        struct json_place here = {.up = at, .name = name};
+        if (strcmp(name, "note") != 0 && load_put(in, &here, name, put, cost) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int load_object(struct json_in *in, const struct json_place *at, json_t *value, void *target)
 {
     struct cost_target *cost = target;
@@ -389,6 +538,9 @@ static struct pack_read request_read(const struct json_in *in, const struct read
         read.selectors[reading->count + i] =
             (struct pack_selector){SELECT_FORM, pack->account_params[i]};
     }
+    read.place_count = reading->place_count;
+    read.places = arena_zeroed(in->arena, reading->place_count, sizeof(read.places[0]));
+    memcpy(read.places, reading->places, reading->place_count * sizeof(read.places[0]));
     read.account_count = (uint32_t)accounts;
     read.account_prefix = accounts > 0 ? pack->account_prefix : STR_NONE;
     if (!reading->json) {
@@ -441,10 +593,10 @@ int load_default_read(struct json_in *in)
 
 static int load_cost(struct json_in *in, const struct json_place *at, json_t *value, void *element)
 {
-    static const struct json_member members[] = {{"reserve", JSON_REQUIRED, load_reserve},
-                                                 {"free_if", JSON_OPTIONAL, load_free_if},
-                                                 {"object", JSON_OPTIONAL, load_object},
-                                                 {"settle", JSON_OPTIONAL, load_settles}};
+    static const struct json_member members[] = {
+        {"reserve", JSON_REQUIRED, load_reserve},       {"free_if", JSON_OPTIONAL, load_free_if},
+        {"unknown_if", JSON_OPTIONAL, load_unknown_if}, {"inject", JSON_OPTIONAL, load_inject},
+        {"object", JSON_OPTIONAL, load_object},         {"settle", JSON_OPTIONAL, load_settles}};
     struct pack_cost *cost = element;
     struct cost_target target = {.cost = cost};
 

@@ -73,6 +73,27 @@ static size_t selectors_of(const struct config *config, uint32_t read)
     return read == PACK_NONE ? 0 : config->reads[read].selector_count;
 }
 
+static bool is_place(const struct pack_read *read, uint64_t selector)
+{
+    for (size_t i = 0; i < read->place_count; i++) {
+        if (read->places[i] == selector) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool puts_ok(const struct config *config, const struct pack_cost *cost)
+{
+    for (size_t i = 0; i < cost->put_count; i++) {
+        if (cost->request_read == PACK_NONE ||
+            !is_place(&config->reads[cost->request_read], cost->puts[i].selector)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool cost_ok(const struct config *config, const struct pack_cost *cost)
 {
     if (!index_ok(cost->request_read, config->read_count) ||
@@ -83,8 +104,12 @@ static bool cost_ok(const struct config *config, const struct pack_cost *cost)
     size_t answered = selectors_of(config, cost->answer_read);
     bool ok = amount_ok(&cost->reserve, asked) &&
               conditions_ok(cost->free_if, cost->free_if_count, asked) &&
-              index_ok(cost->object, answered);
+              conditions_ok(cost->unknown_if, cost->unknown_if_count, asked) &&
+              puts_ok(config, cost) && index_ok(cost->object, answered);
 
+    for (size_t i = 0; i < cost->more_count; i++) {
+        ok = ok && cost->more[i].kind == AMOUNT_RATE && amount_ok(&cost->more[i], asked);
+    }
     for (size_t i = 0; i < cost->settle_count; i++) {
         const struct pack_settle *settle = &cost->settles[i];
         ok = ok && amount_ok(&settle->amount, answered) &&
@@ -113,8 +138,19 @@ static bool pack_ok(const struct config *config, const struct pack *pack)
 static bool reads_ok(const struct config *config)
 {
     for (size_t i = 0; i < config->read_count; i++) {
-        if (config->reads[i].account_count > config->reads[i].selector_count) {
+        const struct pack_read *read = &config->reads[i];
+        if (read->account_count > read->selector_count) {
             return false;
+        }
+        for (size_t k = 0; k < read->place_count; k++) {
+            enum selector_kind kind = SELECT_KIND_COUNT;
+            if (read->places[k] < read->selector_count) {
+                kind = read->selectors[read->places[k]].kind;
+            }
+            if ((kind != SELECT_FORM || read->encoding != ENCODING_FORM) &&
+                (kind != SELECT_POINTER || read->encoding != ENCODING_JSON)) {
+                return false;
+            }
         }
     }
     return config->read_count > 0;

@@ -30,6 +30,7 @@ enum {
     PACK_RATES_MAX = 1024,
     PACK_EXPONENTS_MAX = 256,
     PACK_SELECTORS_MAX = 64,
+    PACK_AMOUNTS_MAX = 4, /* that are set aside together */
     CONFIG_PACKS_MAX = 64,
     CONFIG_READS_MAX = 2048,
     CONFIG_FX_MAX = 256,
@@ -164,6 +165,8 @@ struct pack_read {
     uint32_t account_count;
     struct str *once; /* form keys that may stand only once, in whatever spelling */
     size_t once_count;
+    uint64_t *places; /* selectors whose place in the body is told: a value may be put there */
+    size_t place_count;
     bool refuse_card_data;
     struct str account_prefix; /* a value that begins so names an account, whatever its key */
 };
@@ -184,7 +187,22 @@ struct pack_amount {
     uint32_t minor, currency; /* selectors of the read that applies */
     struct str rate;          /* AMOUNT_RATE: which */
     uint32_t rate_by;         /* selector whose prefix chooses the row; PACK_NONE: the "*" row */
-    uint32_t times[4];        /* selectors; PACK_NONE where unused; their sum, at least 1 */
+    uint32_t times[4];        /* selectors; PACK_NONE where unused; their sum */
+    bool at_least_one;        /* else times nothing is nothing */
+    uint32_t per;             /* so many of them are one that is paid for; the last one is whole */
+};
+
+/* A value that keybrake puts into the request's body before it goes out. */
+enum put_kind {
+    PUT_AT_MOST, /* `value`, where the request says more or nothing */
+    PUT_ALWAYS,  /* `value`, whatever the request says */
+    PUT_FETCHED, /* the amount that was fetched, where the request says nothing */
+    PUT_KIND_COUNT
+};
+struct pack_put {
+    enum put_kind kind;
+    uint32_t selector; /* of the request; among the places of its read */
+    uint64_t value;
 };
 
 enum condition_kind {
@@ -212,8 +230,14 @@ struct pack_cost {
     uint32_t request_read; /* config->reads; PACK_NONE: no body is needed */
     uint32_t answer_read;
     struct pack_amount reserve;
+    struct pack_amount *more; /* what is set aside beside it; a price times nothing is nothing */
+    size_t more_count;
     struct pack_condition *free_if; /* all hold of the request: it moves no money */
     size_t free_if_count;
+    struct pack_condition *unknown_if; /* all hold of the request: nobody knows what it costs */
+    size_t unknown_if_count;
+    struct pack_put *puts;
+    size_t put_count;
     uint32_t object;             /* selector of the answer: the vendor's id; PACK_NONE */
     struct pack_settle *settles; /* the first whose conditions all hold */
     size_t settle_count;

@@ -100,7 +100,9 @@ static const struct wire_field amount_fields[] = {
     WIRE_U32(struct pack_amount, times[0]),
     WIRE_U32(struct pack_amount, times[1]),
     WIRE_U32(struct pack_amount, times[2]),
-    WIRE_U32(struct pack_amount, times[3])};
+    WIRE_U32(struct pack_amount, times[3]),
+    WIRE_BOOL(struct pack_amount, at_least_one),
+    WIRE_U32(struct pack_amount, per)};
 static const struct wire_schema amount_schema = WIRE_SCHEMA(struct pack_amount, amount_fields);
 
 static const struct wire_field condition_fields[] = {
@@ -109,6 +111,11 @@ static const struct wire_field condition_fields[] = {
     S(pack_condition, value, PACK_NAME_MAX)};
 static const struct wire_schema condition_schema =
     WIRE_SCHEMA(struct pack_condition, condition_fields);
+
+static const struct wire_field put_fields[] = {WIRE_ENUM(struct pack_put, kind, PUT_KIND_COUNT),
+                                               WIRE_U32(struct pack_put, selector),
+                                               WIRE_U64(struct pack_put, value)};
+static const struct wire_schema put_schema = WIRE_SCHEMA(struct pack_put, put_fields);
 
 static const struct wire_field settle_fields[] = {
     A(pack_settle, conditions, condition_count, PACK_LIST_MAX, &condition_schema),
@@ -120,7 +127,10 @@ static const struct wire_field cost_fields[] = {
     WIRE_U32(struct pack_cost, request_read),
     WIRE_U32(struct pack_cost, answer_read),
     WIRE_STRUCT(struct pack_cost, reserve, &amount_schema),
+    A(pack_cost, more, more_count, PACK_AMOUNTS_MAX - 1, &amount_schema),
     A(pack_cost, free_if, free_if_count, PACK_LIST_MAX, &condition_schema),
+    A(pack_cost, unknown_if, unknown_if_count, PACK_LIST_MAX, &condition_schema),
+    A(pack_cost, puts, put_count, LIMIT_SPLICES, &put_schema),
     WIRE_U32(struct pack_cost, object),
     A(pack_cost, settles, settle_count, PACK_LIST_MAX, &settle_schema)};
 static const struct wire_schema cost_schema = WIRE_SCHEMA(struct pack_cost, cost_fields);
@@ -188,6 +198,7 @@ static const struct wire_field read_fields[] = {
     A(pack_read, selectors, selector_count, PACK_SELECTORS_MAX, &selector_schema),
     WIRE_U32(struct pack_read, account_count),
     A(pack_read, once, once_count, PACK_LIST_MAX, &wire_str_schema),
+    A(pack_read, places, place_count, LIMIT_SPLICES, &wire_u64_schema),
     WIRE_BOOL(struct pack_read, refuse_card_data),
     S(pack_read, account_prefix, PACK_NAME_MAX)};
 static const struct wire_schema read_schema = WIRE_SCHEMA(struct pack_read, read_fields);

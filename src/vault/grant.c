@@ -46,17 +46,32 @@ static void copy_headers(struct message_header *to, char **at, const struct mess
     }
 }
 
+static size_t splices_size(const struct message_grant *grant)
+{
+    size_t size = grant->splice_count * sizeof(grant->splices[0]);
+
+    for (size_t i = 0; i < grant->splice_count; i++) {
+        size += grant->splices[i].bytes.len;
+    }
+    return size;
+}
+
 static struct message_grant *copy_grant(const struct message_grant *from)
 {
     size_t size = sizeof(*from) + headers_size(from->headers, from->header_count) +
-                  from->inject_name.len + from->method.len + from->path.len + from->query.len +
-                  from->door_base.len + from->request_id.len;
+                  splices_size(from) + from->inject_name.len + from->method.len + from->path.len +
+                  from->query.len + from->door_base.len + from->request_id.len;
     struct message_grant *copy = mem_zeroed(size);
 
     *copy = *from;
     copy->headers = (struct message_header *)(copy + 1);
-    char *at = (char *)(copy->headers + from->header_count);
+    copy->splices = (struct message_splice *)(copy->headers + from->header_count);
+    char *at = (char *)(copy->splices + from->splice_count);
     copy_headers(copy->headers, &at, from->headers, from->header_count);
+    for (size_t i = 0; i < from->splice_count; i++) {
+        copy->splices[i] = from->splices[i];
+        copy->splices[i].bytes = put(&at, from->splices[i].bytes);
+    }
     copy->inject_name = put(&at, from->inject_name);
     copy->method = put(&at, from->method);
     copy->path = put(&at, from->path);

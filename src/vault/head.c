@@ -6,6 +6,7 @@
 #include "base/encode.h"
 #include "base/limits.h"
 #include "http/write.h"
+#include "pack/splice.h"
 
 enum {
     FIELDS_OWN = 16, /* ours: Via, Accept-Encoding, the credential */
@@ -378,6 +379,10 @@ static struct str host_text(const struct url *target, char *text)
 static enum body_kind framing(const struct message_grant *grant, uint64_t *ret_length)
 {
     *ret_length = grant->content_length;
+    if (grant->judged_body && grant->splice_count > 0) {
+        *ret_length = splices_length(grant->splices, grant->splice_count, grant->body_length);
+        return BODY_LENGTH;
+    }
     if (grant->body == BODY_NONE) {
         /* Some servers take a POST that says nothing of its length for a broken one. */
         bool says =

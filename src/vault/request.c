@@ -3,6 +3,7 @@
  * The request's side of an exchange: its body, the credential, the connection, sending.
  */
 
+#include "pack/splice.h"
 #include "vault/exchange_state.h"
 #include "vault/head.h"
 
@@ -43,9 +44,30 @@ static bool check_body(struct exchange *ex)
     return true;
 }
 
+/* What goes out is the client's body with the values that the judge has put in. */
+static bool change_body(struct exchange *ex)
+{
+    const struct message_grant *granted = ex->granted;
+    struct buf changed;
+
+    if (granted->splice_count == 0) {
+        return true;
+    }
+    buf_init_wiped(&changed, LIMIT_JUDGED_BODY_BYTES + LIMIT_SPLICED_BYTES);
+    if (!splices_are_valid(granted->splices, granted->splice_count, granted->body_length) ||
+        !splices_apply(granted->splices, granted->splice_count, buf_str(&ex->body), &changed)) {
+        buf_clear(&changed);
+        exchange_stop(ex, UPSTREAM_GRANT, "the body cannot be changed as granted");
+        return false;
+    }
+    buf_clear(&ex->body);
+    ex->body = changed;
+    return true;
+}
+
 void request_collected(struct exchange *ex)
 {
-    if (check_body(ex)) {
+    if (check_body(ex) && change_body(ex)) {
         exchange_move(ex, CREDENTIAL);
         request_want_credential(ex);
     }

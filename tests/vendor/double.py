@@ -222,6 +222,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.secret not in self.presented():
             self.unauthorised()
             return
+        self.server.arrived.append(f"{self.command} {self.path}")
         entry = {"at": time.time(), "method": self.command, "path": self.path,
                  "body": body.decode("latin-1"), "headers": [[k, v] for k, v in self.headers.items()]}
         # The log must not become a second place where the real key lies about.
@@ -256,6 +257,7 @@ class Double(ThreadingHTTPServer):
         self.secret = secret
         self.log = CallLog(log_path)
         self.lock = threading.Lock()
+        self.arrived = []  # every request with the real key, accepted or not
         self.__dict__.update(state)
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.minimum_version = ssl.TLSVersion.TLSv1_2

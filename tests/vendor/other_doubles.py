@@ -58,6 +58,15 @@ class Twilio(Handler):
             self.accepted(status=201, to=form["To"])
             self.answer(201, message)
             return
+        if self.command == "POST" and parts[3] == "Calls.json":
+            sid = f"CA{number:032d}"
+            call = {"sid": sid, "account_sid": self.ACCOUNT, "to": form.get("To"),
+                    "from": form.get("From"), "status": "queued", "price": None,
+                    "price_unit": "USD", "duration": None, "direction": "outbound-api"}
+            self.server.objects[sid] = call
+            self.accepted(status=201, time_limit=form.get("TimeLimit"))
+            self.answer(201, call)
+            return
         if self.command == "GET" and parts[3] == "Messages.json":
             self.accepted(status=200)
             self.answer(200, {"messages": list(self.server.objects.values()), "page": 0,
