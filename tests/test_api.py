@@ -301,15 +301,17 @@ class Audit(harness.Case):
             database = next((self.keybrake.data / "db").glob("*.db"))
             import sqlite3
             with sqlite3.connect(database) as db:
-                [(sequence,)] = db.execute("SELECT max(sequence) - 2 FROM audit").fetchall()
-                db.execute("UPDATE audit SET status = 418 WHERE sequence = ?", (sequence,))
+                [(first, rows)] = db.execute(
+                    "SELECT first, rows FROM audit ORDER BY first DESC LIMIT 1").fetchall()
+                self.assertIn(b"balance.retrieve", rows)
+                db.execute("UPDATE audit SET rows = ? WHERE first = ?", (
+                    rows.replace(b"balance.retrieve", b"balance.retrievE", 1), first))
             bad = self.keybrake.run("audit", "verify", check=False)
             self.assertEqual(bad.returncode, 1)
-            self.assertIn(str(sequence), bad.stdout + bad.stderr)
+            self.assertIn("changed", bad.stdout + bad.stderr)
             self.assertEqual(good.returncode, 0)
             with sqlite3.connect(database) as db:
-                db.execute("UPDATE audit SET status = 200 WHERE sequence = ?", (sequence,))
-                db.execute("DELETE FROM audit WHERE sequence >= ?", (sequence,))
+                db.execute("DELETE FROM audit WHERE first = ?", (first,))
             cut = self.keybrake.run("audit", "verify", "--head", head, check=False)
             self.assertEqual(cut.returncode, 1)
         finally:

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "store/db.h"
 #include "store/row.h"
+#include "store/trail.h"
 
 enum {
     KEYS_MAX = 64,       /* so many keys are looked up one by one, more by reading every row */
@@ -19,10 +20,10 @@ enum {
 
 struct query {
     sqlite3 *db;
-    sqlite3_stmt *begin, *end, *scan, *one, *next_of_key, *from, *last;
+    struct trail *trail;
+    sqlite3_stmt *begin, *end;
     sqlite3_stmt *key_by_number, *keys_by_id, *keys_by_run, *keys_by_label, *keys_by_tenant;
     sqlite3_stmt *meta, *sums[QUERY_GROUP_COUNT];
-    int vendor_column, verdict_column, event_column, key_column; /* of audit rows */
     uint64_t deadline_us;
 };
 
@@ -58,14 +59,6 @@ static int prepare(struct query *query, struct err *err)
     } wanted[] = {
         {&query->begin, "BEGIN"},
         {&query->end, "COMMIT"},
-        {&query->scan, "SELECT * FROM audit WHERE sequence < ?1 AND sequence >= ?2"
-                       " ORDER BY sequence DESC"},
-        {&query->one, "SELECT * FROM audit WHERE sequence = ?1"},
-        {&query->next_of_key, "SELECT max(sequence) FROM audit WHERE key = ?1 AND key != 0"
-                              " AND sequence < ?2"},
-        {&query->from, "SELECT sequence, at_ms FROM audit WHERE sequence >= ?1"
-                       " ORDER BY sequence LIMIT 1"},
-        {&query->last, "SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1"},
         {&query->key_by_number, KEY_COLUMNS "key = ?1"},
         {&query->keys_by_id, KEY_COLUMNS "id = ?1"},
         {&query->keys_by_run, KEY_COLUMNS "run_id = ?1 AND run_id != '' ORDER BY key DESC"},
@@ -74,6 +67,10 @@ static int prepare(struct query *query, struct err *err)
         {&query->meta, "SELECT value FROM meta WHERE name = ?1"},
     };
 
+    query->trail = trail_open(query->db, err);
+    if (query->trail == NULL) {
+        return -1;
+    }
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         *wanted[i].statement = db_prepare(query->db, wanted[i].text, err);
         if (*wanted[i].statement == NULL) {
@@ -87,19 +84,6 @@ static int prepare(struct query *query, struct err *err)
         }
     }
     return 0;
-}
-
-static int column_of(const char *name)
-{
-    const struct wire_schema *schema = message_schema(MESSAGE_ROW_AUDIT);
-
-    for (size_t i = 0; i < schema->count; i++) {
-        if (strcmp(schema->fields[i].name, name) == 0) {
-            return (int)i;
-        }
-    }
-    assert(false); /* there is one of that name */
-    return -1;
 }
 
 static int give_up_when_late(void *ctx)
@@ -116,10 +100,6 @@ struct query *query_open(const char *data_dir, struct err *err)
     struct digest head;
 
     query->deadline_us = UINT64_MAX;
-    query->vendor_column = column_of("vendor");
-    query->verdict_column = column_of("verdict");
-    query->event_column = column_of("event");
-    query->key_column = column_of("key");
     if (path == NULL || (query->db = db_open(path, DB_READ, err)) == NULL ||
         prepare(query, err) < 0 || query_head(query, &sequence, &head, err) < 0) {
         query_close(query);
@@ -134,6 +114,7 @@ void query_close(struct query *query)
     if (query == NULL) {
         return;
     }
+    trail_close(query->trail);
     sqlite3_stmt *statement;
     while (query->db != NULL && (statement = sqlite3_next_stmt(query->db, NULL)) != NULL) {
         (void)sqlite3_finalize(statement);
@@ -190,7 +171,7 @@ struct page {
     bool full;     /* enough rows, or time is up */
     bool by_key;   /* keys[] are all that match, and the filter asks for keys */
     struct {
-        uint64_t key, next; /* its newest row below `high`; 0: none */
+        uint64_t key, first, last; /* the newest block with rows of it; 0: none any more */
     } keys[KEYS_MAX];
     size_t key_count;
     uint64_t named; /* the key that key_by_number stands at; 0: none */
@@ -255,36 +236,6 @@ static int gather_keys(struct page *page, struct err *err)
     return rc;
 }
 
-/* The first row at or after `at_ms`, by halving: times never fall along the sequence. */
-static int find_time(struct query *query, int64_t at_ms, uint64_t *ret_sequence, struct err *err)
-{
-    uint64_t low = 1, high = 0;
-    struct digest head;
-
-    if (query_head(query, &high, &head, err) < 0) {
-        return -1;
-    }
-    high++;
-    while (low < high) {
-        uint64_t middle = low + (high - low) / 2;
-        (void)sqlite3_bind_int64(query->from, 1, (int64_t)middle);
-        int rc = db_step(query->db, query->from, err);
-        uint64_t found = (uint64_t)sqlite3_column_int64(query->from, 0);
-        int64_t found_ms = sqlite3_column_int64(query->from, 1);
-        (void)sqlite3_reset(query->from);
-        if (rc < 0) {
-            return -1;
-        }
-        if (rc == 1 && found_ms < at_ms) {
-            low = found + 1;
-        } else {
-            high = middle;
-        }
-    }
-    *ret_sequence = low;
-    return 0;
-}
-
 static int set_range(struct page *page, struct err *err)
 {
     const struct query_audit *filter = page->filter;
@@ -292,11 +243,12 @@ static int set_range(struct page *page, struct err *err)
 
     page->low = 1;
     page->high = filter->before == 0 ? INT64_MAX : filter->before;
-    if (filter->since_ms > 0 && find_time(page->query, filter->since_ms, &page->low, err) < 0) {
+    if (filter->since_ms > 0 &&
+        trail_find_time(page->query->trail, filter->since_ms, &page->low, err) < 0) {
         return -1;
     }
     if (filter->until_ms > 0) {
-        if (find_time(page->query, filter->until_ms, &until, err) < 0) {
+        if (trail_find_time(page->query->trail, filter->until_ms, &until, err) < 0) {
             return -1;
         }
         page->high = until < page->high ? until : page->high;
@@ -324,46 +276,39 @@ static int name_key(struct page *page, uint64_t key, struct err *err)
     return rc < 0 ? -1 : 0;
 }
 
-static bool row_matches(const struct page *page, sqlite3_stmt *rows)
+static bool row_matches(const struct query_audit *filter, const struct message_row_audit *row)
 {
-    const struct query_audit *filter = page->filter;
-    const struct query *query = page->query;
-
-    return (filter->vendor.len == 0 ||
-            str_equal(filter->vendor, row_text(rows, query->vendor_column))) &&
-           (filter->verdict.len == 0 ||
-            str_equal(filter->verdict, row_text(rows, query->verdict_column))) &&
-           (!filter->has_event ||
-            sqlite3_column_int64(rows, query->event_column) == (int64_t)filter->event);
+    return (filter->vendor.len == 0 || str_equal(filter->vendor, row->vendor)) &&
+           (filter->verdict.len == 0 || str_equal(filter->verdict, row->verdict)) &&
+           (!filter->has_event || row->event == filter->event);
 }
 
 /* Gives the row out if it is asked for. */
-static int take_row(struct page *page, sqlite3_stmt *rows, struct err *err)
+static int take_row(struct page *page, const struct trail_row *row, struct err *err)
 {
-    struct message_row_audit audit;
     sqlite3_stmt *names = page->query->key_by_number;
 
-    if (!row_matches(page, rows)) {
+    if (!row->readable) {
+        return err_set(err, "row %llu of the audit is damaged: run keybrake audit verify",
+                       (unsigned long long)row->sequence);
+    }
+    if (!row_matches(page->filter, &row->audit)) {
         return 0;
     }
-    if (name_key(page, (uint64_t)sqlite3_column_int64(rows, page->query->key_column), err) < 0) {
+    if (name_key(page, row->audit.key, err) < 0) {
         return -1;
     }
     if (wants_keys(page->filter) && (!page->is_named || !key_matches(page->filter, names))) {
         return 0;
     }
-    if (!row_read(rows, message_schema(MESSAGE_ROW_AUDIT), &audit)) {
-        return err_set(err, "row %lld of the audit is damaged: run keybrake audit verify",
-                       (long long)sqlite3_column_int64(rows, 0));
-    }
-    struct query_row row = {.audit = &audit};
+    struct query_row out = {.audit = &row->audit};
     if (page->is_named) {
-        row.key_id = row_text(names, 1);
-        row.label = row_text(names, 2);
-        row.tenant = row_text(names, 3);
-        row.run_id = row_text(names, 4);
+        out.key_id = row_text(names, 1);
+        out.label = row_text(names, 2);
+        out.tenant = row_text(names, 3);
+        out.run_id = row_text(names, 4);
     }
-    page->row(page->ctx, &row);
+    page->row(page->ctx, &out);
     page->count++;
     page->full = page->count == page->limit;
     return 0;
@@ -371,15 +316,15 @@ static int take_row(struct page *page, sqlite3_stmt *rows, struct err *err)
 
 static int read_all_keys(struct page *page, struct err *err)
 {
-    sqlite3_stmt *scan = page->query->scan;
+    uint64_t before = page->high;
+    struct trail_row row;
     unsigned looked = 0;
     int rc = 0;
 
-    (void)sqlite3_bind_int64(scan, 1, (int64_t)page->high);
-    (void)sqlite3_bind_int64(scan, 2, (int64_t)page->low);
-    while (!page->full && (rc = db_step(page->query->db, scan, err)) == 1) {
-        page->next = (uint64_t)sqlite3_column_int64(scan, 0);
-        if (take_row(page, scan, err) < 0) {
+    while (!page->full && (rc = trail_below(page->query->trail, before, &row, err)) == 1 &&
+           row.sequence >= page->low) {
+        page->next = before = row.sequence;
+        if (take_row(page, &row, err) < 0) {
             return -1;
         }
         if (++looked % CLOCK_EVERY == 0 && is_late(page->query)) {
@@ -389,48 +334,71 @@ static int read_all_keys(struct page *page, struct err *err)
     return rc < 0 ? -1 : 0;
 }
 
-static int find_next_of(struct page *page, size_t i, uint64_t below, struct err *err)
+static int find_block_of(struct page *page, size_t i, uint64_t below, struct err *err)
 {
-    sqlite3_stmt *next = page->query->next_of_key;
+    int rc = trail_block_of_key(page->query->trail, page->keys[i].key, below, &page->keys[i].first,
+                                &page->keys[i].last, err);
 
-    (void)sqlite3_bind_int64(next, 1, (int64_t)page->keys[i].key);
-    (void)sqlite3_bind_int64(next, 2, (int64_t)below);
-    int rc = db_step(page->query->db, next, err);
-    page->keys[i].next = rc == 1 ? (uint64_t)sqlite3_column_int64(next, 0) : 0;
-    (void)sqlite3_reset(next);
-    if (page->keys[i].next < page->low) {
-        page->keys[i].next = 0;
+    if (rc == 0 || (rc == 1 && page->keys[i].last < page->low)) {
+        page->keys[i].first = 0;
     }
     return rc < 0 ? -1 : 0;
 }
 
-/* The newest of the keys' next rows, again and again. */
+static bool is_of_page(const struct page *page, uint64_t key)
+{
+    size_t i = 0;
+
+    while (i < page->key_count && page->keys[i].key != key) {
+        i++;
+    }
+    return i < page->key_count;
+}
+
+/* The rows of one block below *before, down to its first. */
+static int read_block(struct page *page, uint64_t first, uint64_t *before, struct err *err)
+{
+    uint64_t least = first > page->low ? first : page->low;
+    struct trail_row row;
+    int rc = 0;
+
+    while (!page->full && (rc = trail_below(page->query->trail, *before, &row, err)) == 1 &&
+           row.sequence >= least) {
+        page->next = *before = row.sequence;
+        if ((!row.readable || is_of_page(page, row.audit.key)) && take_row(page, &row, err) < 0) {
+            return -1;
+        }
+    }
+    return rc < 0 ? -1 : 0;
+}
+
+/* Only the blocks that have rows of these keys, the newest first. */
 static int read_few_keys(struct page *page, struct err *err)
 {
-    sqlite3_stmt *one = page->query->one;
+    uint64_t before = page->high;
 
     for (size_t i = 0; i < page->key_count; i++) {
-        if (find_next_of(page, i, page->high, err) < 0) {
+        if (find_block_of(page, i, page->high, err) < 0) {
             return -1;
         }
     }
     while (!page->full) {
         size_t newest = 0;
         for (size_t i = 1; i < page->key_count; i++) {
-            newest = page->keys[i].next > page->keys[newest].next ? i : newest;
+            newest = page->keys[i].first > page->keys[newest].first ? i : newest;
         }
-        if (page->key_count == 0 || page->keys[newest].next == 0) {
+        uint64_t first = page->key_count == 0 ? 0 : page->keys[newest].first;
+        if (first == 0) {
             return 0;
         }
-        page->next = page->keys[newest].next;
-        (void)sqlite3_bind_int64(one, 1, (int64_t)page->next);
-        int rc = db_step(page->query->db, one, err);
-        if (rc == 1) {
-            rc = take_row(page, one, err);
-        }
-        (void)sqlite3_reset(one);
-        if (rc < 0 || find_next_of(page, newest, page->next, err) < 0) {
+        before = before > page->keys[newest].last ? page->keys[newest].last + 1 : before;
+        if (read_block(page, first, &before, err) < 0) {
             return -1;
+        }
+        for (size_t i = 0; i < page->key_count; i++) {
+            if (page->keys[i].first == first && find_block_of(page, i, first, err) < 0) {
+                return -1;
+            }
         }
         page->full = page->full || is_late(page->query);
     }
@@ -542,22 +510,13 @@ int query_meta(struct query *query, struct str name, struct buf *out, bool *ret_
 int query_head(struct query *query, uint64_t *ret_sequence, struct digest *ret_head,
                struct err *err)
 {
-    uint64_t sequence = 0;
-    struct digest head = {{0}};
-    int rc = db_step(query->db, query->last, err);
+    struct trail_row last;
+    int rc = trail_below(query->trail, INT64_MAX, &last, err);
 
-    if (rc == 1) {
-        struct str hash = row_text(query->last, 1);
-        sequence = (uint64_t)sqlite3_column_int64(query->last, 0);
-        if (hash.len == DIGEST_SIZE) {
-            memcpy(head.bytes, hash.data, DIGEST_SIZE);
-        }
-    }
-    (void)sqlite3_reset(query->last);
     if (rc < 0) {
         return -1;
     }
-    *ret_sequence = sequence;
-    *ret_head = head;
+    *ret_sequence = rc == 1 ? last.sequence : 0;
+    *ret_head = rc == 1 && last.readable ? last.audit.hash : (struct digest){{0}};
     return 0;
 }

@@ -15,7 +15,9 @@
  * holds      money set aside, and what became of it
  * idempotency   the digest of what a client calls "the same request", and its hold
  * credentials   `sealed` opens with the vault's key only; the checksum leaves it out
- * audit      the log.  `segment` is the month, 202611, by which it will be dropped
+ * audit      the log, in blocks of consecutive rows (store/block.h): numbers and time of the first
+ *            row, number of the last.  `segment` is the month, 202611, by which it will be dropped
+ * audit_keys    the blocks in which a key has rows
  * spend      what was posted, summed: maintained with the audit rows, in the same transaction
  * heads      signed heads of the audit's chain
  */
@@ -82,21 +84,11 @@ const char *const schema_create[] = {
     "CREATE TABLE heads(sequence INTEGER PRIMARY KEY, head BLOB, at_ms INTEGER NOT NULL,"
     " signature BLOB NOT NULL, public_key BLOB NOT NULL) STRICT",
 
-    "CREATE TABLE audit(sequence INTEGER PRIMARY KEY, hash BLOB, event INTEGER NOT NULL,"
-    " at_ms INTEGER NOT NULL, request_id TEXT NOT NULL, key INTEGER NOT NULL,"
-    " vendor TEXT NOT NULL, operation TEXT NOT NULL, operation_class TEXT NOT NULL,"
-    " live_mode INTEGER NOT NULL, credential TEXT NOT NULL, credential_version INTEGER NOT NULL,"
-    " account TEXT NOT NULL, method TEXT NOT NULL, query_names TEXT NOT NULL,"
-    " verdict TEXT NOT NULL, reason TEXT NOT NULL, rule TEXT NOT NULL,"
-    " policy_version INTEGER NOT NULL, status INTEGER NOT NULL, vendor_request_id TEXT NOT NULL,"
-    " amount_minor INTEGER NOT NULL, currency TEXT NOT NULL, rate TEXT NOT NULL,"
-    " reserved INTEGER NOT NULL, settled INTEGER NOT NULL, hold INTEGER NOT NULL,"
-    " hold_state TEXT NOT NULL, attempt INTEGER NOT NULL, idempotency BLOB, body BLOB,"
-    " levels TEXT NOT NULL, door TEXT NOT NULL, actor TEXT NOT NULL, bytes_in INTEGER NOT NULL,"
-    " bytes_out INTEGER NOT NULL, total_us INTEGER NOT NULL, upstream_us INTEGER NOT NULL,"
-    " detail TEXT NOT NULL, salt BLOB, personal BLOB, path TEXT NOT NULL, objects TEXT NOT NULL,"
-    " client_run_id TEXT NOT NULL, source TEXT NOT NULL, segment INTEGER NOT NULL) STRICT",
-    "CREATE INDEX audit_key ON audit(key, sequence) WHERE key != 0",
+    "CREATE TABLE audit(first INTEGER PRIMARY KEY, last INTEGER NOT NULL,"
+    " at_ms INTEGER NOT NULL, segment INTEGER NOT NULL, format INTEGER NOT NULL,"
+    " rows BLOB NOT NULL) STRICT",
+    "CREATE TABLE audit_keys(key INTEGER NOT NULL, first INTEGER NOT NULL,"
+    " PRIMARY KEY (key, first)) STRICT, WITHOUT ROWID",
 
     "CREATE TABLE spend(day INTEGER NOT NULL, key INTEGER NOT NULL, vendor TEXT NOT NULL,"
     " operation_class TEXT NOT NULL, live_mode INTEGER NOT NULL, posted INTEGER NOT NULL,"
@@ -219,10 +211,5 @@ const struct schema_row schema_rows[] = {
      .table = "heads",
      .put = "INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?, ?)",
      .load = "SELECT * FROM heads ORDER BY sequence DESC LIMIT 1"},
-    /* The last parameter is the segment. */
-    {.type = MESSAGE_ROW_AUDIT,
-     .table = "audit",
-     .put = "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-            " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
 };
 const size_t schema_row_count = sizeof(schema_rows) / sizeof(schema_rows[0]);

@@ -13,7 +13,7 @@
 
 enum {
     SCHEMA_APPLICATION_ID = 0x6b62726b, /* "kbrk": file(1) and we know our own files by it */
-    SCHEMA_VERSION = 1,                 /* user_version */
+    SCHEMA_VERSION = 2,                 /* user_version */
 };
 
 /* Make every table and index in an empty database; the last is NULL. */
@@ -28,7 +28,7 @@ struct schema_row {
     bool checksum;
 };
 
-/* In the order of loading: whatever a row refers to comes before it. */
+/* In the order of loading: whatever a row refers to comes before it.  All but the audit's. */
 extern const struct schema_row schema_rows[];
 extern const size_t schema_row_count;
 

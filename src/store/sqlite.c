@@ -16,6 +16,8 @@
 #include "store/schema.h"
 #include "store/spend.h"
 #include "store/store.h"
+#include "store/trail.h"
+#include "store/trail_write.h"
 
 enum {
     ROWS_MAX = 16, /* of schema_rows */
@@ -29,10 +31,12 @@ enum {
 struct store {
     int lock; /* the directory, locked: a second server would be a second writer */
     sqlite3 *db;
-    sqlite3_stmt *begin, *commit, *rollback, *mark, *blob, *audit_end;
+    sqlite3_stmt *begin, *commit, *rollback, *mark, *blob;
     sqlite3_stmt *put[ROWS_MAX], *load[ROWS_MAX]; /* by place in schema_rows */
     size_t place_of[MESSAGE_COUNT];               /* + 1; 0: no row */
     struct spend *spend;
+    struct trail *trail;
+    struct trail_writer *trail_writer;
     bool writing; /* in a transaction */
     bool broken;  /* for good */
     uint64_t audit_sequence, audit_sequence_written;
@@ -107,12 +111,12 @@ static int prepare(struct store *store, struct err *err)
     store->mark = db_prepare(db, "UPDATE mark SET newest_at_ms = ?", err);
     store->blob =
         db_prepare(db, "SELECT version, sealed FROM credentials WHERE credential = ?", err);
-    store->audit_end = db_prepare(
-        db, "SELECT sequence, hash, at_ms FROM audit ORDER BY sequence DESC LIMIT 1", err);
     store->spend = spend_new(db, err);
+    store->trail = trail_open(db, err);
+    store->trail_writer = trail_writer_new(db, err);
     if (store->begin == NULL || store->commit == NULL || store->rollback == NULL ||
-        store->mark == NULL || store->blob == NULL || store->audit_end == NULL ||
-        store->spend == NULL) {
+        store->mark == NULL || store->blob == NULL || store->spend == NULL ||
+        store->trail == NULL || store->trail_writer == NULL) {
         return -1;
     }
     return prepare_rows(store, err);
@@ -122,21 +126,19 @@ static int prepare(struct store *store, struct err *err)
 static int read_ends(struct store *store, struct message_loaded *ret_loaded, struct err *err)
 {
     sqlite3_stmt *mark = NULL;
-    int rc = db_step(store->db, store->audit_end, err);
+    struct trail_row last;
+    int rc = trail_below(store->trail, INT64_MAX, &last, err);
 
     *ret_loaded = (struct message_loaded){0};
-    if (rc == 1) {
-        struct str hash = row_text(store->audit_end, 1);
-        ret_loaded->audit_sequence = (uint64_t)sqlite3_column_int64(store->audit_end, 0);
-        if (hash.len != DIGEST_SIZE) {
-            (void)sqlite3_reset(store->audit_end);
-            return err_set(err, "the last row of the audit has no hash");
-        }
-        memcpy(ret_loaded->audit_head.bytes, hash.data, DIGEST_SIZE);
-    }
-    (void)sqlite3_reset(store->audit_end);
     if (rc < 0) {
         return -1;
+    }
+    if (rc == 1) {
+        if (!last.readable) {
+            return err_set(err, "the last row of the audit is damaged: it cannot be read");
+        }
+        ret_loaded->audit_sequence = last.sequence;
+        ret_loaded->audit_head = last.audit.hash;
     }
     mark = db_prepare(store->db, "SELECT newest_at_ms FROM mark", err);
     if (mark == NULL) {
@@ -206,8 +208,8 @@ void store_close(struct store *store)
     if (store->db != NULL) {
         store_rollback(store);
     }
-    sqlite3_stmt *const single[] = {store->begin, store->commit, store->rollback,
-                                    store->mark,  store->blob,   store->audit_end};
+    sqlite3_stmt *const single[] = {store->begin, store->commit, store->rollback, store->mark,
+                                    store->blob};
     for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++) {
         (void)sqlite3_finalize(single[i]);
     }
@@ -216,6 +218,8 @@ void store_close(struct store *store)
         (void)sqlite3_finalize(store->load[i]);
     }
     spend_free(store->spend);
+    trail_close(store->trail);
+    trail_writer_free(store->trail_writer);
     db_close(store->db);
     if (store->lock >= 0) {
         (void)close(store->lock);
@@ -260,36 +264,18 @@ static void note_time(struct store *store, int64_t at_ms)
     }
 }
 
-/* 202611 for a time in November 2026: the months counted from a March, so that the leap day is the
- * last one, and in cycles of 400 years, which all have the same number of days. */
-static int64_t segment_of(int64_t at_ms)
+static enum store_result put_audit(struct store *store, const struct message_row_audit *row,
+                                   struct err *err)
 {
-    int64_t days = clock_day(at_ms) + 719468; /* since 0000-03-01 */
-    int64_t cycle = days / 146097, day = days % 146097;
-    int64_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
-    int64_t month = (5 * (day - (365 * year + year / 4 - year / 100)) + 2) / 153;
-
-    year += cycle * 400 + (month >= 10);
-    return year * 100 + (month < 10 ? month + 3 : month - 9);
-}
-
-static enum store_result put_audit(struct store *store, sqlite3_stmt *put,
-                                   const struct message_row_audit *row, struct err *err)
-{
-    const struct wire_schema *schema = message_schema(MESSAGE_ROW_AUDIT);
-
     if (row->sequence != store->audit_sequence + 1) {
         err_set(err, "audit row %" PRIu64 " cannot follow row %" PRIu64, row->sequence,
                 store->audit_sequence);
         return STORE_REFUSED;
     }
-    row_bind(put, schema, row);
-    (void)sqlite3_bind_int64(put, (int)schema->count + 1, segment_of(row->at_ms));
-    enum store_result result = run(store, put, err);
-    if (result != STORE_DONE) {
-        return result;
+    enum store_result result = noted(store, trail_writer_add(store->trail_writer, row, err));
+    if (result == STORE_DONE) {
+        result = noted(store, spend_add(store->spend, row, err));
     }
-    result = noted(store, spend_add(store->spend, row, err));
     if (result != STORE_DONE) {
         return result;
     }
@@ -332,11 +318,6 @@ static int64_t checksum_of(enum message_type type, const struct wire_schema *sch
 enum store_result store_put(struct store *store, enum message_type type, const void *row,
                             struct err *err)
 {
-    assert(store->place_of[type] != 0);
-    size_t place = store->place_of[type] - 1;
-    const struct wire_schema *schema = message_schema(type);
-    sqlite3_stmt *put = store->put[place];
-
     if (store->broken) {
         err_set(err, "the database failed before");
         return STORE_BROKEN;
@@ -349,8 +330,12 @@ enum store_result store_put(struct store *store, enum message_type type, const v
         store->writing = true;
     }
     if (type == MESSAGE_ROW_AUDIT) {
-        return put_audit(store, put, row, err);
+        return put_audit(store, row, err);
     }
+    assert(store->place_of[type] != 0);
+    size_t place = store->place_of[type] - 1;
+    const struct wire_schema *schema = message_schema(type);
+    sqlite3_stmt *put = store->put[place];
     row_bind(put, schema, row);
     if (schema_rows[place].checksum) {
         (void)sqlite3_bind_int64(put, (int)schema->count + 1, checksum_of(type, schema, row));
@@ -370,6 +355,9 @@ void store_rollback(struct store *store)
     store->newest_at_ms = store->newest_at_ms_written;
     if (store->spend != NULL) {
         spend_forget(store->spend);
+    }
+    if (store->trail_writer != NULL) {
+        trail_writer_forget(store->trail_writer);
     }
 }
 
@@ -420,7 +408,10 @@ enum store_result store_commit(struct store *store, struct err *err)
     if (!store->writing) {
         return STORE_DONE;
     }
-    enum store_result result = noted(store, spend_flush(store->spend, err));
+    enum store_result result = noted(store, trail_writer_flush(store->trail_writer, err));
+    if (result == STORE_DONE) {
+        result = noted(store, spend_flush(store->spend, err));
+    }
     if (result == STORE_DONE) {
         result = put_mark(store, err);
     }

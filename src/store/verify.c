@@ -9,6 +9,7 @@
 #include "ledger/chain.h"
 #include "store/db.h"
 #include "store/row.h"
+#include "store/trail.h"
 
 /*
  * Row n is right when  stored hash n = H(stored hash n-1, row n).  After a row that is not, the
@@ -20,10 +21,7 @@
  *     rows a and b exchanged        neither fits where it is; each fits where the other is
  */
 
-enum {
-    ROWS_A_READ = 2000, /* in one read transaction */
-    MOVED_MAX = 64,     /* rows that do not fit, kept to see whether they fit elsewhere */
-};
+enum { MOVED_MAX = 64 }; /* rows that do not fit, kept to see whether they fit elsewhere */
 
 struct misfit {
     uint64_t sequence;
@@ -32,7 +30,7 @@ struct misfit {
 
 struct walk {
     sqlite3 *db;
-    sqlite3_stmt *rows, *one, *hash_of;
+    struct trail *trail, *suspects; /* two, since each gives one row at a time */
     const struct verify_options *options;
     void (*problem)(void *ctx, const struct verify_problem *problem);
     void *ctx;
@@ -135,27 +133,22 @@ static void check_row(struct walk *walk, const struct message_row_audit *row)
 
 static int read_rows(struct walk *walk, struct err *err)
 {
-    const struct wire_schema *schema = message_schema(MESSAGE_ROW_AUDIT);
-    struct message_row_audit row;
-    unsigned count = 0;
+    struct trail_row row;
     int rc;
 
-    (void)sqlite3_bind_int64(walk->rows, 1, (int64_t)walk->sequence);
-    while ((rc = db_step(walk->db, walk->rows, err)) == 1 && count++ < ROWS_A_READ) {
-        uint64_t sequence = (uint64_t)sqlite3_column_int64(walk->rows, 0);
+    while ((rc = trail_above(walk->trail, walk->sequence, &row, err)) == 1) {
         walk->report.rows++;
         if (walk->report.first == 0) {
-            walk->report.first = sequence;
+            walk->report.first = row.sequence;
         }
-        if (row_read(walk->rows, schema, &row)) {
-            check_row(walk, &row);
+        if (row.readable) {
+            check_row(walk, &row.audit);
         } else {
-            report(walk, VERIFY_UNREADABLE, sequence, sequence);
+            report(walk, VERIFY_UNREADABLE, row.sequence, row.sequence);
             walk->lost = true;
         }
-        walk->sequence = sequence;
+        walk->sequence = row.sequence;
     }
-    (void)sqlite3_reset(walk->rows);
     return rc;
 }
 
@@ -164,19 +157,16 @@ static int read_rows(struct walk *walk, struct err *err)
 static int stored_hash(struct walk *walk, uint64_t sequence, struct digest *ret_hash,
                        struct err *err)
 {
+    struct trail_row row;
+
     *ret_hash = (struct digest){{0}};
     if (sequence == 0) {
         return 1;
     }
-    (void)sqlite3_bind_int64(walk->hash_of, 1, (int64_t)sequence);
-    int rc = db_step(walk->db, walk->hash_of, err);
-    if (rc == 1) {
-        struct str hash = row_text(walk->hash_of, 0);
-        if (hash.len == DIGEST_SIZE) {
-            memcpy(ret_hash->bytes, hash.data, DIGEST_SIZE);
-        }
+    int rc = trail_at(walk->trail, sequence, &row, err);
+    if (rc == 1 && row.readable) {
+        *ret_hash = row.audit.hash;
     }
-    (void)sqlite3_reset(walk->hash_of);
     return rc;
 }
 
@@ -204,20 +194,17 @@ static bool fits_at(struct walk *walk, struct message_row_audit *row, uint64_t t
 
 static uint64_t place_of(struct walk *walk, const struct misfit *misfit, struct err *err)
 {
-    struct message_row_audit row;
+    struct trail_row row;
     uint64_t place = 0;
 
-    (void)sqlite3_bind_int64(walk->one, 1, (int64_t)misfit->sequence);
-    if (db_step(walk->db, walk->one, err) == 1 &&
-        row_read(walk->one, message_schema(MESSAGE_ROW_AUDIT), &row)) {
+    if (trail_at(walk->suspects, misfit->sequence, &row, err) == 1 && row.readable) {
         for (size_t i = 0; i < walk->misfit_count && place == 0; i++) {
             uint64_t to = walk->misfits[i].sequence;
-            if (to != misfit->sequence && fits_at(walk, &row, to, err)) {
+            if (to != misfit->sequence && fits_at(walk, &row.audit, to, err)) {
                 place = to;
             }
         }
     }
-    (void)sqlite3_reset(walk->one);
     return place;
 }
 
@@ -326,12 +313,8 @@ out:
 
 static int walk_all(struct walk *walk, struct err *err)
 {
-    int rc;
-
     walk->fitted = true;
-    while ((rc = read_rows(walk, err)) == 1) {
-    }
-    if (rc < 0) {
+    if (read_rows(walk, err) < 0) {
         return -1;
     }
     walk->report.last = walk->sequence;
@@ -361,20 +344,16 @@ int verify_audit(const char *data_dir, const struct verify_options *options,
     if (path == NULL || (walk->db = db_open(path, DB_READ, err)) == NULL) {
         goto out;
     }
-    walk->rows =
-        db_prepare(walk->db, "SELECT * FROM audit WHERE sequence > ?1 ORDER BY sequence", err);
-    walk->one = db_prepare(walk->db, "SELECT * FROM audit WHERE sequence = ?1", err);
-    walk->hash_of = db_prepare(walk->db, "SELECT hash FROM audit WHERE sequence = ?1", err);
-    if (walk->rows == NULL || walk->one == NULL || walk->hash_of == NULL ||
-        walk_all(walk, err) < 0) {
+    walk->trail = trail_open(walk->db, err);
+    walk->suspects = trail_open(walk->db, err);
+    if (walk->trail == NULL || walk->suspects == NULL || walk_all(walk, err) < 0) {
         goto out;
     }
     *ret_report = walk->report;
     rc = 0;
 out:
-    (void)sqlite3_finalize(walk->rows);
-    (void)sqlite3_finalize(walk->one);
-    (void)sqlite3_finalize(walk->hash_of);
+    trail_close(walk->trail);
+    trail_close(walk->suspects);
     db_close(walk->db);
     free(path);
     free(walk);
