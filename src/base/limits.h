@@ -16,6 +16,8 @@ enum {
     LIMIT_JSON_DEPTH = 32,
     LIMIT_SPLICES = 16,         /* values that are put into one judged body */
     LIMIT_SPLICED_BYTES = 4096, /* by which all of them may lengthen it */
+    LIMIT_REDACT_POINTERS = 64,         /* of one answer */
+    LIMIT_REDACTED_BYTES = 1024 * 1024, /* an answer that is to be redacted; a longer one: 502 */
     LIMIT_DRAIN_BYTES = 64 * 1024 * 1024,
     LIMIT_DRAIN_MS = 30 * 1000,
     LIMIT_DRAINS_A_GATE = 256,

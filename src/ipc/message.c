@@ -167,7 +167,9 @@ static const struct wire_field grant_fields[] = {
     WIRE_U64(struct message_grant, begin_by_ms),
     WIRE_U64(struct message_grant, first_byte_ms),
     WIRE_STR(struct message_grant, door_base, TEXT_MAX),
-    WIRE_STR(struct message_grant, request_id, NAME_MAX_BYTES)};
+    WIRE_STR(struct message_grant, request_id, NAME_MAX_BYTES),
+    WIRE_ARRAY(struct message_grant, redact, redact_count, LIMIT_REDACT_POINTERS,
+               &wire_str_schema)};
 static const struct wire_field sent_fields[] = {WIRE_U64(struct message_sent, grant)};
 static const struct wire_field outcome_fields[] = {
     WIRE_U64(struct message_outcome, grant),

@@ -435,6 +435,9 @@ struct message_grant {
     uint64_t first_byte_ms;
     struct str door_base; /* "http://HOST/stripe" for Location; empty: remove it */
     struct str request_id;
+    struct str *redact; /* pack/redact.h: what is overwritten in the answer; then it is JSON, whole
+                         * before any of it goes on, or refused */
+    size_t redact_count;
 };
 
 struct message_sent {

@@ -139,6 +139,32 @@ static uint32_t answer_rule(const struct request *request)
     return rule == PACK_NONE ? 0 : rule;
 }
 
+static bool hides_client_secret(const struct decision *decision)
+{
+    for (struct key *key = decision->key; key != NULL; key = key->parent) {
+        const struct rules *rules = key_rules(key);
+        if (rules == NULL || rules->policy.redact_client_secret) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the pack says of the operation, and the key's policy or an ancestor's of every answer. */
+static void redacted_places(struct request *request, struct message_grant *grant)
+{
+    const struct pack_operation *operation = request->decision.match.operation;
+    size_t count = operation == NULL ? 0 : operation->redact_count;
+
+    grant->redact = arena_zeroed(request->arena, count + 1, sizeof(grant->redact[0]));
+    for (size_t i = 0; i < count; i++) {
+        grant->redact[grant->redact_count++] = operation->redact[i];
+    }
+    if (hides_client_secret(&request->decision)) {
+        grant->redact[grant->redact_count++] = STR("/**/client_secret");
+    }
+}
+
 void grant_send(struct request *request)
 {
     struct judge *judge = request->judge;
@@ -184,6 +210,7 @@ void grant_send(struct request *request)
         grant.splice_count = request->decision.splice_count;
     }
     judged_headers(request, &grant);
+    redacted_places(request, &grant);
     grant.retry_safe = request->retry_safe;
     request->withheld = grant.has_hold && grant.answer_rule != 0;
     request->vault = judge->vaults[request->gate->index];

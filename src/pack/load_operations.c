@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "pack/load_parts.h"
 #include "pack/match.h"
+#include "pack/redact.h"
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
@@ -77,14 +78,15 @@ static int load_redact(struct json_in *in, const struct json_place *at, json_t *
 {
     struct pack_operation *operation = target;
 
-    if (json_in_texts(in, at, value, PACK_LIST_MAX, PACK_TEXT_MAX, &operation->redact,
+    if (json_in_texts(in, at, value, PACK_REDACT_MAX, PACK_TEXT_MAX, &operation->redact,
                       &operation->redact_count) != 0) {
         return -1;
     }
     for (size_t i = 0; i < operation->redact_count; i++) {
         struct json_place here = {.up = at, .index = i};
-        if (!str_starts(operation->redact[i], STR("/"))) {
-            return json_in_fail(in, &here, "must be a JSON pointer");
+        if (!redact_pointer_is_valid(operation->redact[i])) {
+            return json_in_fail(in, &here, "must be a JSON pointer of at most %d segments",
+                                REDACT_SEGMENTS_MAX);
         }
     }
     return 0;

@@ -328,7 +328,12 @@ static const struct {
     {OPERATIONS, OP("\"match\":\"GET /a\",\"cost\":\"c\""), NULL},
     {OPERATIONS, OP("\"match\":\"GET /a\",\"cost\":\"d\""), "no cost \"d\" is in /costs"},
     {OPERATIONS, OP("\"match\":\"GET /a\",\"redact\":[\"/x\"]"), NULL},
+    {OPERATIONS, OP("\"match\":\"GET /a\",\"redact\":[\"/x/*/y\",\"/**/z\"]"), NULL},
     {OPERATIONS, OP("\"match\":\"GET /a\",\"redact\":[\"x\"]"), "/operations/0/redact/0: "},
+    {OPERATIONS, OP("\"match\":\"GET /a\",\"redact\":[\"/x\",\"/y~\"]"),
+     "/operations/0/redact/1: "},
+    {OPERATIONS, OP("\"match\":\"GET /a\",\"redact\":[\"/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q\"]"),
+     "/operations/0/redact/0: "},
     {OPERATIONS, OP("\"match\":\"GET /a\",\"range\":1"), "/operations/0/range: "},
 
     /* deny */

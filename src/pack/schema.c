@@ -82,7 +82,7 @@ static const struct wire_field operation_fields[] = {
     WIRE_U32(struct pack_operation, cost),
     WIRE_BOOL(struct pack_operation, range_allowed),
     WIRE_BOOL(struct pack_operation, idempotent),
-    A(pack_operation, redact, redact_count, PACK_LIST_MAX, &wire_str_schema)};
+    A(pack_operation, redact, redact_count, PACK_REDACT_MAX, &wire_str_schema)};
 static const struct wire_schema operation_schema =
     WIRE_SCHEMA(struct pack_operation, operation_fields);
 
