@@ -14,8 +14,8 @@ enum {
     LIMIT_INTERIM_ANSWERS = 8,
     LIMIT_JUDGED_BODY_BYTES = 1024 * 1024,
     LIMIT_JSON_DEPTH = 32,
-    LIMIT_SPLICES = 16,         /* values that are put into one judged body */
-    LIMIT_SPLICED_BYTES = 4096, /* by which all of them may lengthen it */
+    LIMIT_SPLICES = 16,                 /* values that are put into one judged body */
+    LIMIT_SPLICED_BYTES = 4096,         /* by which all of them may lengthen it */
     LIMIT_REDACT_POINTERS = 64,         /* of one answer */
     LIMIT_REDACTED_BYTES = 1024 * 1024, /* an answer that is to be redacted; a longer one: 502 */
     LIMIT_DRAIN_BYTES = 64 * 1024 * 1024,
@@ -81,9 +81,12 @@ enum {
     LIMIT_POOL_FRESH_MS = 3000, /* a request with a hold takes no staler connection */
     LIMIT_POOL_IDLE_MS = 30 * 1000,
     LIMIT_POOL_CONNECTIONS = 1024, /* idle ones, a vault */
+    /* A coded answer: in all; and beyond the free ones so many bytes for one. */
     LIMIT_DECODED_BYTES = 64 * 1024 * 1024,
-    LIMIT_FETCH_MS = 5 * 1000,           /* a GET of ours, from the judge's word to its answer */
-    LIMIT_FETCH_BYTES = 64 * 1024,       /* of its answer */
+    LIMIT_DECODED_FREE_BYTES = 1024 * 1024,
+    LIMIT_DECODED_RATIO = 100,
+    LIMIT_FETCH_MS = 5 * 1000,     /* a GET of ours, from the judge's word to its answer */
+    LIMIT_FETCH_BYTES = 64 * 1024, /* of its answer */
 
     /* revoke */
     LIMIT_VAULT_SILENT_MS = 250,

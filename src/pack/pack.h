@@ -263,7 +263,7 @@ struct pack_operation {
     enum operation_class class;
     uint32_t cost; /* PACK_NONE: costs nothing */
     bool range_allowed, idempotent;
-    struct str *redact; /* JSON pointers of secrets in the answer: not granted yet */
+    struct str *redact; /* places of secrets in the answer: redact.h */
     size_t redact_count;
 };
 

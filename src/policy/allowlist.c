@@ -245,9 +245,6 @@ enum allow_result allowlist_check(const struct entry *entries, size_t count,
     if (operation == NULL) {
         return check_uncatalogued(entries, count, request, method, ret_entry);
     }
-    if (operation->redact_count > 0) {
-        return ALLOW_DENIED; /* its answer holds a secret, and nobody takes it out yet */
-    }
     for (size_t i = 0; i < count; i++) {
         if (entry_matches_operation(&entries[i], operation, method, request->path)) {
             *ret_entry = &entries[i];

@@ -3,11 +3,15 @@
  * The answer's side of an exchange.  Its bytes go: upstream's input -> framing -> decoding ->
  * `content`, where they are scrubbed and, once final, copied to the reader and handed to the gate
  * as far as its window goes.
+ *
+ * Where the grant names places to redact, nothing goes on before all of the answer is here and they
+ * are overwritten.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "pack/redact.h"
 #include "vault/exchange_state.h"
 
 enum { WITHHELD_MAX = LIMIT_JUDGED_BODY_BYTES };
@@ -29,6 +33,9 @@ static void send_head(struct exchange *ex)
 /* Hands to the gate what its window takes; returns how much. */
 static size_t route(struct exchange *ex, struct str bytes)
 {
+    if (ex->redacting) {
+        return 0;
+    }
     if (ex->discard || ex->gate == NULL) {
         return bytes.len;
     }
@@ -48,7 +55,7 @@ static size_t route(struct exchange *ex, struct str bytes)
 
 static void deliver(struct exchange *ex)
 {
-    if (ex->withheld && buf_len(&ex->content) > WITHHELD_MAX) {
+    if (ex->withheld && !ex->redacting && buf_len(&ex->content) > WITHHELD_MAX) {
         ex->withheld = false; /* too long to be read for its amount, so nothing depends on it */
         answer_end_copy(ex, false);
         send_head(ex);
@@ -80,7 +87,7 @@ static void copy(struct exchange *ex, struct str bytes)
 {
     struct message_body_data data = {.request = ex->grant, .bytes = bytes};
 
-    if (!ex->copying || bytes.len == 0) {
+    if (!ex->copying || ex->redacting || bytes.len == 0) {
         return;
     }
     ex->copied += bytes.len;
@@ -148,8 +155,39 @@ static void cut(struct exchange *ex, enum upstream_error error, const char *deta
     exchange_set_detail(ex, error, detail);
     exchange_drop_upstream(ex);
     answer_end_copy(ex, false);
+    if (ex->redacting) {
+        /* As if there had been no answer: the judge says why. */
+        ex->redacting = false;
+        ex->final = 0;
+        free(ex->head);
+        ex->head = NULL;
+    }
     buf_cut(&ex->content, ex->final); /* the rest might be half a secret */
     finish(ex, error);
+}
+
+/* All of the answer is here.  False when it cannot be redacted: the exchange is over. */
+static bool redact(struct exchange *ex)
+{
+    const struct message_grant *granted = ex->granted;
+    struct buf *content = &ex->content;
+    char why[EXCHANGE_DETAIL_SIZE + 64];
+    uint64_t hits;
+    struct err err;
+
+    if (redact_json(content->data + content->start, buf_len(content), granted->redact,
+                    granted->redact_count, &hits, &err) < 0) {
+        (void)snprintf(why, sizeof(why), "the answer could not be searched for secrets: %s",
+                       err.text);
+        cut(ex, UPSTREAM_PROTOCOL, why);
+        return false;
+    }
+    ex->redacting = false;
+    copy(ex, buf_str(content));
+    if (!ex->withheld) {
+        send_head(ex);
+    }
+    return true;
 }
 
 static void complete(struct exchange *ex)
@@ -159,6 +197,9 @@ static void complete(struct exchange *ex)
         return;
     }
     end_content(ex);
+    if (ex->redacting && !redact(ex)) {
+        return;
+    }
     answer_end_copy(ex, true);
     ex->outcome.complete = true;
     if (ex->keep_alive && exchange_is_sent(ex) && !ex->over &&
@@ -221,6 +262,7 @@ static enum piece read_decoded(struct exchange *ex)
     case DECODED_MORE:
         break;
     case DECODED_OUT:
+        ex->linger_bytes += buf_len(&out);
         piece = add_content(ex, out.data + out.start, buf_len(&out)) ? PIECE_SOME : PIECE_BAD;
         break;
     }
@@ -289,12 +331,16 @@ void answer_pump(struct exchange *ex)
 {
     while (ex->state == ANSWER) {
         deliver(ex);
-        if (ex->final > 0 && !ex->withheld) {
+        if (ex->final > 0 && !ex->withheld && !ex->redacting) {
             upstream_pause(ex->upstream, true);
             return;
         }
         if (ex->ours && ex->linger_bytes > LIMIT_FETCH_BYTES) {
             exchange_stop(ex, UPSTREAM_PROTOCOL, "the answer is too long");
+            return;
+        }
+        if (ex->redacting && buf_len(&ex->content) > LIMIT_REDACTED_BYTES) {
+            cut(ex, UPSTREAM_PROTOCOL, "the answer is too long to be searched for secrets");
             return;
         }
         if (ex->linger_until_ms > 0 && ex->linger_bytes > LIMIT_LINGER_BYTES) {
@@ -427,7 +473,7 @@ static void tell_head(struct exchange *ex, const struct http_head *head, bool in
 
     buf_init(&scratch, 2 * LIMIT_HEAD_BYTES);
     message.header_count = response_filter(head, &rules, &scratch, headers);
-    if (ex->withheld) {
+    if (!interim && (ex->withheld || ex->redacting)) {
         ex->head = keep_head(&message);
     } else if (ex->gate != NULL && !ex->discard) {
         vault_tell_gate(ex->gate, MESSAGE_HEAD, &message);
@@ -477,6 +523,7 @@ static void take_answer(struct exchange *ex, struct http_head *head)
     if (!ex->rejected && !begin_decoding(ex, head)) {
         return;
     }
+    ex->redacting = ex->granted->redact_count > 0 && !ex->rejected && head->body != BODY_NONE;
     begin_copy(ex, head);
     ex->withheld = ex->granted->has_hold && ex->granted->answer_rule != 0 && !ex->rejected &&
                    !response_is_stream(head);

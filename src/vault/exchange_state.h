@@ -64,6 +64,7 @@ struct exchange {
     struct message_head *head; /* withheld with all that it points to; NULL when it has gone */
     bool withheld, discard;    /* discard: nobody is to get it */
     bool ours;                 /* a FETCH: no gate is behind it, the reader alone gets the answer */
+    bool redacting;            /* all of it must be here first */
     uint64_t credit;           /* the gate takes so many bytes more */
     bool copying;
     struct digest_run *digest;

@@ -60,17 +60,26 @@ static struct message_grant *copy_grant(const struct message_grant *from)
 {
     size_t size = sizeof(*from) + headers_size(from->headers, from->header_count) +
                   splices_size(from) + from->inject_name.len + from->method.len + from->path.len +
-                  from->query.len + from->door_base.len + from->request_id.len;
+                  from->query.len + from->door_base.len + from->request_id.len +
+                  from->redact_count * sizeof(*from->redact);
+
+    for (size_t i = 0; i < from->redact_count; i++) {
+        size += from->redact[i].len;
+    }
     struct message_grant *copy = mem_zeroed(size);
 
     *copy = *from;
     copy->headers = (struct message_header *)(copy + 1);
     copy->splices = (struct message_splice *)(copy->headers + from->header_count);
-    char *at = (char *)(copy->splices + from->splice_count);
+    copy->redact = (struct str *)(copy->splices + from->splice_count);
+    char *at = (char *)(copy->redact + from->redact_count);
     copy_headers(copy->headers, &at, from->headers, from->header_count);
     for (size_t i = 0; i < from->splice_count; i++) {
         copy->splices[i] = from->splices[i];
         copy->splices[i].bytes = put(&at, from->splices[i].bytes);
+    }
+    for (size_t i = 0; i < from->redact_count; i++) {
+        copy->redact[i] = put(&at, from->redact[i]);
     }
     copy->inject_name = put(&at, from->inject_name);
     copy->method = put(&at, from->method);

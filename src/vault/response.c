@@ -196,7 +196,7 @@ size_t response_filter(const struct http_head *head, const struct response_rules
 struct decoder {
     z_stream stream;
     bool ended;
-    uint64_t bytes;
+    uint64_t coded, bytes; /* taken, made */
 };
 
 /* zlib's window holds the last 32 KiB of what a vendor answered, unscrubbed. */
@@ -246,6 +246,13 @@ bool decoder_is_complete(const struct decoder *decoder)
     return decoder->ended;
 }
 
+/* Text as vendors send it shrinks to a tenth; what shrinks to a thousandth was made to. */
+static bool is_bomb(const struct decoder *decoder)
+{
+    return decoder->bytes > LIMIT_DECODED_BYTES ||
+           decoder->bytes > LIMIT_DECODED_FREE_BYTES + decoder->coded * LIMIT_DECODED_RATIO;
+}
+
 enum decoded decoder_run(struct decoder *decoder, struct str *in, struct buf *out)
 {
     z_stream *stream = &decoder->stream;
@@ -269,7 +276,8 @@ enum decoded decoder_run(struct decoder *decoder, struct str *in, struct buf *ou
         decoder->ended = true;
         return in->len > 0 ? DECODED_BAD : made > 0 ? DECODED_OUT : DECODED_MORE;
     }
-    if ((rc != Z_OK && rc != Z_BUF_ERROR) || decoder->bytes > LIMIT_DECODED_BYTES) {
+    decoder->coded += used;
+    if ((rc != Z_OK && rc != Z_BUF_ERROR) || is_bomb(decoder)) {
         return DECODED_BAD;
     }
     if (made > 0) {

@@ -47,7 +47,7 @@ enum decoded { DECODED_BAD, DECODED_MORE, DECODED_OUT };
 
 /* Takes from the front of *in and appends to `out`, a piece at a time.  DECODED_OUT: something is
  * there, use it and call again.  DECODED_MORE: *in is empty.  DECODED_BAD: damaged, something
- * behind its end, or above LIMIT_DECODED_BYTES. */
+ * behind its end, or above LIMIT_DECODED_BYTES or LIMIT_DECODED_RATIO. */
 enum decoded decoder_run(struct decoder *decoder, struct str *in, struct buf *out);
 bool decoder_is_complete(const struct decoder *decoder); /* the coded body came to its own end */
 

@@ -1013,6 +1013,104 @@ static void test_gzip(void)
     end();
 }
 
+/* Nothing before all of it is there; then the places are hidden, also from the reader. */
+static void test_redact(void)
+{
+    struct str places[] = {STR("/auth_token"), STR("/**/client_secret")};
+
+    begin_talked();
+    struct message_grant grant = usual_grant("GET", "/v1/x");
+    grant.redact = places;
+    grant.redact_count = 2;
+    give(&grant);
+    forward();
+    CHECK(vendor_hears_head());
+    vendor_say("HTTP/1.1 200 OK\r\nContent-Length: 64\r\n\r\n{\"auth_token\":\"abcdef\",\"x\":\"");
+    CHECK(silent(t.gate));
+    vendor_say("" REAL "\",");
+    CHECK(silent(t.gate));
+    vendor_say("\"y\":1}");
+    const struct message_head *head = expect(t.gate, MESSAGE_HEAD);
+    CHECK(head->status == 200 && head->content_length == 64);
+    CHECK(hears_data("{\"auth_token\":\"******\",\"x\":\"****************************\",\"y\":1}"));
+    hears_end();
+    CHECK(outcome().complete);
+
+    /* The reader gets what the client gets. */
+    grant = money_grant(PAY);
+    grant.redact = places;
+    grant.redact_count = 2;
+    give(&grant);
+    forward();
+    send_body(PAY);
+    (void)expect(t.judge, MESSAGE_SENT);
+    CHECK(vendor_hears_head() && vendor_hears(PAY));
+    vendor_say("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 34\r\n\r\n");
+    (void)expect(t.reader, MESSAGE_BODY);
+    vendor_say("{\"a\":{\"client_secret\":\"pi_1_sec\"}}");
+    const struct message_body_data *data = expect(t.reader, MESSAGE_BODY_DATA);
+    CHECK(str_equal(data->bytes, STR("{\"a\":{\"client_secret\":\"********\"}}")));
+    (void)expect(t.reader, MESSAGE_BODY_END);
+    struct message_outcome o = outcome();
+    CHECK(o.complete && !digest_is_zero(&o.body_digest) && silent(t.gate));
+    tell(t.judge, MESSAGE_RELEASE, &(struct message_release){.grant = t.grant});
+    (void)expect(t.gate, MESSAGE_HEAD);
+    CHECK(hears_data("{\"a\":{\"client_secret\":\"********\"}}"));
+    hears_end();
+
+    /* No body, nothing to wait for. */
+    grant = usual_grant("GET", "/v1/x");
+    grant.redact = places;
+    grant.redact_count = 1;
+    give(&grant);
+    forward();
+    CHECK(vendor_hears_head());
+    vendor_say("HTTP/1.1 204 No\r\n\r\n");
+    (void)expect(t.gate, MESSAGE_HEAD);
+    hears_end();
+    CHECK(outcome().complete);
+    end();
+}
+
+/* What cannot be read one way is not shown at all: no head, a reset, which becomes a 502. */
+static void test_redact_refused(void)
+{
+    static const char *const answers[] = {
+        "HTTP/1.1 200 OK\r\nContent-Length: 22\r\n\r\n<AuthToken>a<AuthToken",
+        "HTTP/1.1 200 OK\r\nContent-Length: 35\r\n\r\n{\"auth_token\":\"a\",\"auth_token\":\"b\"}",
+        "HTTP/1.1 404 No\r\nContent-Length: 17\r\n\r\n{\"auth_token\":\"a\"",
+        "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n\"ab\"",
+    };
+    struct str place = STR("/auth_token");
+
+    begin();
+    for (size_t i = 0; i <= sizeof(answers) / sizeof(answers[0]); i++) {
+        struct message_grant grant = usual_grant("GET", "/v1/x");
+        grant.redact = &place;
+        grant.redact_count = 1;
+        give(&grant);
+        forward();
+        if (i == 0) {
+            answer_usual_blob();
+        }
+        vendor_accept(false);
+        CHECK(vendor_hears_head());
+        if (i < sizeof(answers) / sizeof(answers[0])) {
+            vendor_say(answers[i]);
+        } else {
+            char *long_text = mem_zeroed(LIMIT_REDACTED_BYTES + 64);
+            (void)snprintf(long_text, 64, "HTTP/1.1 200 OK\r\n\r\n[\"");
+            memset(long_text + strlen(long_text), 'a', LIMIT_REDACTED_BYTES);
+            vendor_say(long_text);
+            free(long_text);
+        }
+        CHECK_CASE(hears_reset() == UPSTREAM_PROTOCOL, i < 4 ? answers[i] : "long");
+        struct message_outcome o = outcome();
+        CHECK(o.outcome == OUTCOME_ANSWERED && o.error == UPSTREAM_PROTOCOL && !o.complete);
+    }
+    end();
+}
+
 static void test_truncated(void)
 {
     begin_talked();
@@ -1516,6 +1614,8 @@ int main(void)
     test_interim();
     test_location();
     test_gzip();
+    test_redact();
+    test_redact_refused();
     test_truncated();
     test_retry();
     test_client_gone();

@@ -30,12 +30,17 @@ class Twilio(Handler):
 
     def serve(self, path, query, body):
         parts = path.strip("/").split("/")
+        if parts == ["2010-04-01", "Accounts.json"]:
+            parts = ["2010-04-01", "Accounts", "all"]
         if parts[:2] != ["2010-04-01", "Accounts"]:
             raise Refused(404, self.error_body(404))
         if len(parts) == 3:
             # The answer that leaks the real secret: what keybrake must never let through.
             self.accepted(status=200)
-            self.answer(200, {"sid": self.ACCOUNT, "auth_token": self.server.secret})
+            if self.server.account_page is not None:
+                self.answer(**self.server.account_page)
+            else:
+                self.answer(200, {"sid": self.ACCOUNT, "auth_token": self.server.secret})
             return
         if parts[2] != self.ACCOUNT:
             raise Refused(404, self.error_body(404))
@@ -209,5 +214,5 @@ HANDLERS = {"twilio": Twilio, "resend": Resend, "openai": OpenAI, "anthropic": A
 
 
 def make(vendor, secret, cert, key, log_path=None, port=0):
-    return Double(HANDLERS[vendor], secret, cert, key, log_path, port, objects={},
+    return Double(HANDLERS[vendor], secret, cert, key, log_path, port, objects={}, account_page=None,
                   numbers=itertools.count(1))
