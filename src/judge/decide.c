@@ -657,6 +657,7 @@ static bool cost_refused(enum cost_verdict verdict, const struct err *why,
         [COST_UNKNOWN] = VERDICT_COST_UNKNOWN,
         [COST_AMBIGUOUS] = VERDICT_BAD_REQUEST,
         [COST_FX_STALE] = VERDICT_FX_STALE,
+        [COST_FETCH] = VERDICT_COST_UNKNOWN,
     };
 
     (void)refuse(decision, verdicts[verdict], "%s", why->text);

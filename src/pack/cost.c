@@ -3,6 +3,7 @@
 
 #include "base/integer.h"
 #include "pack/cost_amount.h"
+#include "pack/cost_object.h"
 #include "pack/facts.h"
 
 uint32_t cost_request_read(const struct pack *pack, const struct match *match)
@@ -167,6 +168,9 @@ static enum cost_verdict reserve_by_rule(const struct cost_question *question,
     if (all_hold(cost->free_if, cost->free_if_count, question->facts)) {
         return COST_NOTHING;
     }
+    if (cost_needs_object(question, cost)) {
+        return cost_reserve_object(question, cost, ret, err);
+    }
     bool unknown_by_rule = all_hold(cost->unknown_if, cost->unknown_if_count, question->facts);
     if (!unknown_by_rule &&
         (cost->reserve.kind == AMOUNT_RATE || cost->reserve.kind == AMOUNT_MINOR)) {
@@ -195,7 +199,7 @@ enum cost_verdict cost_reserve(const struct cost_question *question, struct cost
         return COST_NOTHING;
     }
     enum cost_verdict verdict = reserve_by_rule(question, cost, &found, err);
-    if (verdict == COST_AMOUNT) {
+    if (verdict == COST_AMOUNT || verdict == COST_FETCH) {
         *ret = found;
     }
     return verdict;
@@ -246,22 +250,40 @@ static bool rule_holds(const struct pack_settle *rule, uint32_t status,
     return asks_status;
 }
 
-static void settle_amount(const struct cost_question *question, const struct pack_cost *cost,
+/* The rules that apply, and the reading of the facts that they speak of. */
+struct rules {
+    const struct pack_settle *settles;
+    size_t count;
+    uint32_t read;
+    bool of_object;
+};
+
+static void settle_amount(const struct cost_question *question, const struct rules *rules,
                           const struct pack_amount *amount, const struct cost *reserved,
                           const struct message_facts *answer, struct settlement *ret)
 {
-    struct cost found;
+    struct pack_amount held = *amount;
+    struct cost posted = {.nano = 0}, open = {.nano = 0};
     struct err err;
 
-    if (cost_amount(question, amount, cost->answer_read, answer, false, &found, &err) !=
-        COST_AMOUNT) {
+    held.minor = amount->held;
+    if ((amount->minor != PACK_NONE &&
+         cost_amount(question, amount, rules->read, answer, false, &posted, &err) != COST_AMOUNT) ||
+        (amount->held != PACK_NONE &&
+         cost_amount(question, &held, rules->read, answer, false, &open, &err) != COST_AMOUNT) ||
+        (open.nano > 0 && ret->object.len == 0)) {
         settle_estimated(ret, reserved);
         return;
     }
-    settle(ret, HOLD_POSTED, found.nano, 0);
+    ret->of_object = rules->of_object;
+    settle(ret,
+           open.nano > 0                          ? HOLD_HELD
+           : rules->of_object && posted.nano == 0 ? HOLD_VOIDED
+                                                  : HOLD_POSTED,
+           posted.nano, open.nano);
 }
 
-static void settle_by_rule(const struct cost_question *question, const struct pack_cost *cost,
+static void settle_by_rule(const struct cost_question *question, const struct rules *rules,
                            const struct pack_settle *rule, const struct cost *reserved,
                            const struct message_facts *answer, struct settlement *ret)
 {
@@ -280,14 +302,30 @@ static void settle_by_rule(const struct cost_question *question, const struct pa
         }
         return;
     case AMOUNT_MINOR:
+    case AMOUNT_MAJOR:
     case AMOUNT_RATE:
-        settle_amount(question, cost, &rule->amount, reserved, answer, ret);
+        settle_amount(question, rules, &rule->amount, reserved, answer, ret);
         return;
+    case AMOUNT_OBJECT:
     case AMOUNT_UNKNOWN:
     case AMOUNT_KIND_COUNT:
         break;
     }
     settle_estimated(ret, reserved);
+}
+
+/* False: no rule speaks of this. */
+static bool settle_by_rules(const struct cost_question *question, const struct rules *rules,
+                            const struct cost *reserved, uint32_t status,
+                            const struct message_facts *answer, struct settlement *ret)
+{
+    for (size_t i = 0; i < rules->count; i++) {
+        if (rule_holds(&rules->settles[i], status, answer)) {
+            settle_by_rule(question, rules, &rules->settles[i], reserved, answer, ret);
+            return true;
+        }
+    }
+    return false;
 }
 
 static void settle_answered(const struct cost_question *question, const struct cost *reserved,
@@ -300,11 +338,12 @@ static void settle_answered(const struct cost_question *question, const struct c
         settle(ret, HOLD_POSTED, reserved->nano, 0);
         return;
     }
-    for (size_t i = 0; i < cost->settle_count; i++) {
-        if (rule_holds(&cost->settles[i], status, answer)) {
-            settle_by_rule(question, cost, &cost->settles[i], reserved, answer, ret);
-            return;
-        }
+    struct rules rules = {.settles = cost->settles,
+                          .count = cost->settle_count,
+                          .read = cost->answer_read,
+                          .of_object = cost->kind < question->pack->object_count};
+    if (settle_by_rules(question, &rules, reserved, status, answer, ret)) {
+        return;
     }
     if (status / 100 == 2) {
         settle_estimated(ret, reserved);
@@ -322,7 +361,10 @@ static struct str object_of(const struct cost_question *question,
     if (cost != NULL) {
         fact = facts_get(answer, cost->object);
     }
-    return fact.kind == FACT_TEXT && fact.text.len <= COST_OBJECT_MAX ? fact.text : STR_NONE;
+    if (fact.kind == FACT_TEXT && cost_is_object_id(fact.text)) {
+        return fact.text;
+    }
+    return cost_object_acted_on(question->pack, question->match);
 }
 
 void cost_settle(const struct cost_question *question, const struct cost *reserved,
@@ -347,4 +389,18 @@ void cost_settle(const struct cost_question *question, const struct cost *reserv
     }
     settle_answered(question, reserved, outcome->status, answer, ret);
     ret->overrun = ret->posted > reserved->nano;
+}
+
+bool cost_settle_object(const struct cost_question *question, const struct pack_object *object,
+                        struct str id, const struct cost *held, const struct message_facts *answer,
+                        struct settlement *ret)
+{
+    const struct rules rules = {.settles = object->settles,
+                                .count = object->settle_count,
+                                .read = object->read,
+                                .of_object = true};
+
+    *ret = (struct settlement){.state = HOLD_HELD, .held = held->nano, .object = id};
+    return answer != NULL && answer->state == FACTS_OK &&
+           settle_by_rules(question, &rules, held, 200, answer, ret);
 }

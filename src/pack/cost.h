@@ -30,6 +30,7 @@ enum cost_verdict {
     COST_UNKNOWN,   /* refuse: cost_unknown; the reason is in err */
     COST_AMBIGUOUS, /* refuse: bad_request; the reason is in err */
     COST_FX_STALE,  /* refuse: fx_stale; the reason is in err */
+    COST_FETCH,     /* the vendor must be asked first: cost->fetch; then again, with `found` */
     COST_NOTHING,   /* moves no money, or not known how much and nothing is capped */
     COST_AMOUNT
 };
@@ -41,6 +42,22 @@ struct cost {
     /* Which price or exchange rate: "fx 2026-11-20 eur", "fx 2026-11-10 eur, 13 days old",
      * "sms_segment +1", "flat price"; empty for dollars. */
     struct str rate;
+    const struct pack_fetch *fetch; /* COST_FETCH */
+    bool found;                     /* the request names no amount; the vendor did */
+    int64_t base;                   /* what had moved of the object before, by the vendor's word */
+};
+
+/* The object that a request acts on, when money is held for it here. */
+struct cost_object {
+    int64_t held; /* nano-dollars */
+    int64_t amount_minor;
+    struct str currency;
+};
+
+/* What the vendor said when asked, in minor units. */
+struct cost_found {
+    int64_t minor, posted;
+    struct str currency;
 };
 
 struct cost_question {
@@ -51,6 +68,8 @@ struct cost_question {
     const struct message_facts *facts; /* of the request; NULL: there was no body to read */
     int64_t flat_price;                /* of the key's policy, a request; -1: none named */
     bool capped;                       /* some level has a cap: an unknown price is refused */
+    const struct cost_object *object;  /* NULL: none that is known here */
+    const struct cost_found *found;    /* NULL: the vendor was not asked */
     const struct pack_rate *prices;    /* the operator's own, before the pack's */
     size_t price_count;
     int64_t now_ms;
@@ -83,6 +102,7 @@ struct settlement {
     struct str object;     /* the vendor's id, when the answer names one; borrowed from the facts */
     bool estimated;        /* no rule matched: the reserved amount stands */
     bool overrun;          /* above what was reserved */
+    bool of_object;        /* amounts are all that ever moved of the object, under whatever hold */
 };
 
 /*

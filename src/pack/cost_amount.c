@@ -278,6 +278,47 @@ static enum cost_verdict minor_amount(const struct cost_question *question,
                    of_request, question->arena, &ret->nano, &ret->rate, err);
 }
 
+/* ---- an amount in major units: "-0.0075" ---- */
+
+static enum cost_verdict major_amount(const struct cost_question *question,
+                                      const struct pack_amount *amount, uint32_t read,
+                                      const struct message_facts *facts, struct cost *ret,
+                                      struct err *err)
+{
+    enum { NANO_DIGITS = 9, PERCENT = 100 };
+    struct message_fact fact = facts_get(facts, amount->minor);
+    struct message_fact currency = facts_get(facts, amount->currency);
+    struct str text = fact.text;
+    int64_t nano;
+
+    if (str_starts(text, STR("-"))) { /* what the vendor takes is a negative price */
+        text = str_slice(text, 1, text.len);
+    }
+    if ((fact.kind != FACT_TEXT && fact.kind != FACT_INTEGER) ||
+        !int_parse_decimal(text, NANO_DIGITS, &nano) || nano < 0) {
+        return bad_fact(question, read, amount->minor, "a decimal number", err);
+    }
+    if (currency.kind != FACT_TEXT || !is_currency(currency.text)) {
+        return bad_fact(question, read, amount->currency, "a currency of three letters", err);
+    }
+    ret->currency = lower_currency(currency.text, question->arena);
+    if (str_equal(ret->currency, STR("usd"))) {
+        ret->nano = nano;
+        return nano <= COST_NANO_MAX ? COST_AMOUNT : too_much(err);
+    }
+    const struct config_fx *fx = fx_of(question->config, ret->currency);
+    if (fx == NULL) {
+        (void)err_set(err, "there is no exchange rate for the currency %.*s",
+                      STR_FMT(ret->currency));
+        return COST_UNKNOWN;
+    }
+    ret->rate = fx_name(question->config, ret->currency, question->now_ms, question->arena);
+    return multiply(nano, fx->nano_per_unit, PERCENT + question->config->fx_margin_percent,
+                    NANO_DIGITS, &ret->nano)
+               ? COST_AMOUNT
+               : too_much(err);
+}
+
 /* ---- a price of a table ---- */
 
 /* A telephone number without what people write between its digits: "+1 (876) 555" has a price by
@@ -400,6 +441,9 @@ enum cost_verdict cost_amount(const struct cost_question *question,
     *ret = (struct cost){.nano = 0};
     if (amount->kind == AMOUNT_RATE) {
         return rate_amount(question, amount, facts, ret, err);
+    }
+    if (amount->kind == AMOUNT_MAJOR) {
+        return major_amount(question, amount, read, facts, ret, err);
     }
     return minor_amount(question, amount, read, facts, of_request, ret, err);
 }

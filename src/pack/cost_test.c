@@ -58,13 +58,13 @@ static struct pack_read reads[READ_COUNT] = {
     }
 #define MINOR(m, c)                                                                                \
     {                                                                                              \
-        .kind = AMOUNT_MINOR, .minor = (m), .currency = (c), .rate_by = PACK_NONE,                 \
-        .times = NO_TIMES                                                                          \
+        .kind = AMOUNT_MINOR, .minor = (m), .currency = (c), .held = PACK_NONE,                    \
+        .rate_by = PACK_NONE, .times = NO_TIMES                                                    \
     }
 #define KIND(k)                                                                                    \
     {                                                                                              \
-        .kind = (k), .minor = PACK_NONE, .currency = PACK_NONE, .rate_by = PACK_NONE,              \
-        .times = NO_TIMES                                                                          \
+        .kind = (k), .minor = PACK_NONE, .currency = PACK_NONE, .held = PACK_NONE,                 \
+        .rate_by = PACK_NONE, .times = NO_TIMES                                                    \
     }
 
 static struct pack_condition is_2xx[] = {{CONDITION_STATUS, false, PACK_NONE, TEXT("2xx")}};

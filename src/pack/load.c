@@ -15,7 +15,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "pack/builtin.h"
-#include "pack/load_parts.h"
+#include "pack/load_cost_parts.h"
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
@@ -249,6 +249,8 @@ static const struct json_member pack_members[] = {
     {"answer", JSON_OPTIONAL, load_answer},
     {"currencies", JSON_OPTIONAL, load_exponents},
     {"rates", JSON_OPTIONAL, load_rates},
+    {"objects", JSON_OPTIONAL, load_objects},
+    {"events", JSON_OPTIONAL, load_events},
     {"costs", JSON_OPTIONAL, load_costs},
     {"operations", JSON_REQUIRED, load_operations},
     {"deny", JSON_OPTIONAL, load_deny},

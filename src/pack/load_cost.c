@@ -7,26 +7,12 @@
 
 #include "base/integer.h"
 #include "base/limits.h"
-#include "pack/load_parts.h"
+#include "pack/load_cost_parts.h"
 
 enum { PRICE_DECIMALS = 9 };
 
-/* A reading rule that grows while a cost is read. */
-struct reading {
-    struct pack_selector selectors[PACK_SELECTORS_MAX];
-    size_t count;
-    bool json; /* pointers; else form keys.  Decided by the first */
-    uint64_t places[LIMIT_SPLICES];
-    size_t place_count;
-};
-
-struct cost_target {
-    struct pack_cost *cost;
-    struct reading request, answer;
-};
-
 struct amount_target {
-    struct cost_target *cost;
+    struct load_cost_target *cost;
     struct pack_amount *amount;
     bool of_answer;
 };
@@ -74,9 +60,8 @@ static int parse_selector(struct json_in *in, const struct json_place *at, struc
     return 0;
 }
 
-/* Gives the index of a selector, which is added when it is new. */
-static int add_selector(struct json_in *in, const struct json_place *at, struct str text,
-                        bool of_answer, struct reading *reading, uint32_t *ret)
+int load_selector_text(struct json_in *in, const struct json_place *at, struct str text,
+                       bool of_answer, struct load_reading *reading, uint32_t *ret)
 {
     struct pack_selector selector = {.name = text};
 
@@ -103,15 +88,16 @@ static int add_selector(struct json_in *in, const struct json_place *at, struct 
     return 0;
 }
 
-static int load_selector(struct json_in *in, const struct json_place *at, json_t *value,
-                         struct cost_target *cost, bool of_answer, uint32_t *ret)
+int load_selector(struct json_in *in, const struct json_place *at, json_t *value,
+                  struct load_cost_target *cost, bool of_answer, uint32_t *ret)
 {
     struct str text;
 
     if (json_in_text(in, at, value, PACK_TEXT_MAX, &text) != 0) {
         return -1;
     }
-    return add_selector(in, at, text, of_answer, of_answer ? &cost->answer : &cost->request, ret);
+    return load_selector_text(in, at, text, of_answer, of_answer ? &cost->answer : &cost->request,
+                              ret);
 }
 
 /* ---- conditions: "status=2xx", "res:/status=succeeded", "res:/a!=b", "req:amount absent" ---- */
@@ -127,14 +113,15 @@ static bool status_is_valid(struct str text)
 static int parse_condition(struct json_in *in, const struct json_place *at, struct str text,
                            struct amount_target *target, struct pack_condition *ret)
 {
-    struct reading *reading = target->of_answer ? &target->cost->answer : &target->cost->request;
+    struct load_reading *reading =
+        target->of_answer ? &target->cost->answer : &target->cost->request;
 
     ret->selector = PACK_NONE;
     if (str_ends(text, STR(" absent")) || str_ends(text, STR(" present"))) {
         ret->kind = CONDITION_ABSENT;
         ret->negated = str_ends(text, STR(" present"));
-        return add_selector(in, at, str_slice(text, 0, str_index(text, ' ', 0)), target->of_answer,
-                            reading, &ret->selector);
+        return load_selector_text(in, at, str_slice(text, 0, str_index(text, ' ', 0)),
+                                  target->of_answer, reading, &ret->selector);
     }
     ret->value = text;
     struct str subject = str_take_until(&ret->value, '=');
@@ -147,7 +134,7 @@ static int parse_condition(struct json_in *in, const struct json_place *at, stru
     subject.len -= ret->negated;
     if (!str_equal(subject, STR("status"))) {
         ret->kind = CONDITION_EQUALS;
-        return add_selector(in, at, subject, target->of_answer, reading, &ret->selector);
+        return load_selector_text(in, at, subject, target->of_answer, reading, &ret->selector);
     }
     ret->kind = CONDITION_STATUS;
     if (!target->of_answer || !status_is_valid(ret->value)) {
@@ -197,6 +184,22 @@ static int load_currency(struct json_in *in, const struct json_place *at, json_t
     struct amount_target *t = target;
 
     return load_selector(in, at, value, t->cost, t->of_answer, &t->amount->currency);
+}
+
+static int load_major(struct json_in *in, const struct json_place *at, json_t *value, void *target)
+{
+    struct amount_target *t = target;
+
+    t->amount->kind = AMOUNT_MAJOR;
+    return load_selector(in, at, value, t->cost, t->of_answer, &t->amount->minor);
+}
+
+static int load_held(struct json_in *in, const struct json_place *at, json_t *value, void *target)
+{
+    struct amount_target *t = target;
+
+    t->amount->kind = AMOUNT_MINOR;
+    return load_selector(in, at, value, t->cost, t->of_answer, &t->amount->held);
 }
 
 static int load_rate_name(struct json_in *in, const struct json_place *at, json_t *value,
@@ -265,6 +268,18 @@ static int load_amount_object(struct json_in *in, const struct json_place *at, j
                                               {"times", JSON_OPTIONAL, load_times},
                                               {"per", JSON_OPTIONAL, load_per}};
 
+    static const struct json_member major[] = {{"major", JSON_REQUIRED, load_major},
+                                               {"currency", JSON_REQUIRED, load_currency}};
+    static const struct json_member object[] = {{"minor", JSON_OPTIONAL, load_minor},
+                                                {"held", JSON_REQUIRED, load_held},
+                                                {"currency", JSON_REQUIRED, load_currency}};
+
+    if (target->of_answer && json_object_get(value, "major") != NULL) {
+        return json_in_object(in, at, value, major, sizeof(major) / sizeof(major[0]), target);
+    }
+    if (target->of_answer && json_object_get(value, "held") != NULL) {
+        return json_in_object(in, at, value, object, sizeof(object) / sizeof(object[0]), target);
+    }
     if (json_object_get(value, "rate") != NULL) {
         return json_in_object(in, at, value, rate, sizeof(rate) / sizeof(rate[0]), target);
     }
@@ -275,6 +290,7 @@ static void clear_amount(struct pack_amount *amount)
 {
     *amount = (struct pack_amount){.minor = PACK_NONE,
                                    .currency = PACK_NONE,
+                                   .held = PACK_NONE,
                                    .rate_by = PACK_NONE,
                                    .times = {PACK_NONE, PACK_NONE, PACK_NONE, PACK_NONE},
                                    .at_least_one = true};
@@ -282,7 +298,7 @@ static void clear_amount(struct pack_amount *amount)
 
 /* Several prices that are set aside together. */
 static int load_prices(struct json_in *in, const struct json_place *at, json_t *value,
-                       struct cost_target *cost)
+                       struct load_cost_target *cost)
 {
     size_t count = json_array_size(value);
     struct json_place here = {.up = at};
@@ -312,9 +328,9 @@ static int load_prices(struct json_in *in, const struct json_place *at, json_t *
 static int load_reserve(struct json_in *in, const struct json_place *at, json_t *value,
                         void *target)
 {
-    static const char *const words[] = {"none", "unknown"};
-    static const enum amount_kind kinds[] = {AMOUNT_NONE, AMOUNT_UNKNOWN};
-    struct cost_target *cost = target;
+    static const char *const words[] = {"none", "unknown", "object"};
+    static const enum amount_kind kinds[] = {AMOUNT_NONE, AMOUNT_UNKNOWN, AMOUNT_OBJECT};
+    struct load_cost_target *cost = target;
     struct amount_target amount = {cost, &cost->cost->reserve, false};
     size_t word;
 
@@ -324,7 +340,7 @@ static int load_reserve(struct json_in *in, const struct json_place *at, json_t 
     if (json_is_array(value)) {
         return load_prices(in, at, value, cost);
     }
-    if (json_in_word(in, at, value, words, 2, &word) != 0) {
+    if (json_in_word(in, at, value, words, 3, &word) != 0) {
         return -1;
     }
     amount.amount->kind = kinds[word];
@@ -359,36 +375,47 @@ static int load_settle_amount(struct json_in *in, const struct json_place *at, j
     return 0;
 }
 
-static int load_settles(struct json_in *in, const struct json_place *at, json_t *value,
-                        void *target)
+int load_settle_rules(struct json_in *in, const struct json_place *at, json_t *value,
+                      struct load_cost_target *cost, struct pack_settle **rules, size_t *rule_count)
 {
     static const struct json_member members[] = {{"if", JSON_REQUIRED, load_settle_if},
                                                  {"amount", JSON_REQUIRED, load_settle_amount}};
-    struct cost_target *cost = target;
     size_t count = json_array_size(value);
     struct json_place here = {.up = at};
 
-    if (!json_is_array(value) || count == 0 || count > PACK_LIST_MAX) {
+    if (!json_is_array(value) || count == 0 || *rule_count + count > PACK_LIST_MAX) {
         return json_in_fail(in, at, "must be an array of 1 to %d rules", PACK_LIST_MAX);
     }
-    cost->cost->settles = arena_zeroed(in->arena, count, sizeof(struct pack_settle));
-    cost->cost->settle_count = count;
+    struct pack_settle *all = arena_zeroed(in->arena, *rule_count + count, sizeof(*all));
+    if (*rule_count > 0) {
+        memcpy(all, *rules, *rule_count * sizeof(*all));
+    }
     for (; here.index < count; here.index++) {
-        struct pack_amount *amount = &cost->cost->settles[here.index].amount;
-        struct amount_target target_amount = {cost, amount, true};
+        struct pack_amount *amount = &all[*rule_count + here.index].amount;
+        struct amount_target target = {cost, amount, true};
         clear_amount(amount);
-        if (json_in_object(in, &here, json_array_get(value, here.index), members, 2,
-                           &target_amount) != 0) {
+        if (json_in_object(in, &here, json_array_get(value, here.index), members, 2, &target) !=
+            0) {
             return -1;
         }
     }
+    *rules = all;
+    *rule_count += count;
     return 0;
+}
+
+static int load_settles(struct json_in *in, const struct json_place *at, json_t *value,
+                        void *target)
+{
+    struct load_cost_target *cost = target;
+
+    return load_settle_rules(in, at, value, cost, &cost->cost->settles, &cost->cost->settle_count);
 }
 
 static int load_free_if(struct json_in *in, const struct json_place *at, json_t *value,
                         void *target)
 {
-    struct cost_target *cost = target;
+    struct load_cost_target *cost = target;
     struct amount_target amount = {cost, &cost->cost->reserve, false};
 
     return load_conditions(in, at, value, &amount, &cost->cost->free_if,
@@ -398,7 +425,7 @@ static int load_free_if(struct json_in *in, const struct json_place *at, json_t 
 static int load_unknown_if(struct json_in *in, const struct json_place *at, json_t *value,
                            void *target)
 {
-    struct cost_target *cost = target;
+    struct load_cost_target *cost = target;
     struct amount_target amount = {cost, &cost->cost->reserve, false};
 
     return load_conditions(in, at, value, &amount, &cost->cost->unknown_if,
@@ -453,16 +480,16 @@ static bool put_name_is_plain(struct str name)
 }
 
 static int load_put(struct json_in *in, const struct json_place *at, const char *name,
-                    json_t *value, struct cost_target *cost)
+                    json_t *value, struct load_cost_target *cost)
 {
-    struct reading *reading = &cost->request;
+    struct load_reading *reading = &cost->request;
     struct pack_put *put = &cost->cost->puts[cost->cost->put_count];
 
     if (cost->cost->put_count == LIMIT_SPLICES) {
         return json_in_fail(in, at, "more than %d values to put in", LIMIT_SPLICES);
     }
-    if (add_selector(in, at, arena_copy(in->arena, str_from(name)), false, reading,
-                     &put->selector) != 0) {
+    if (load_selector_text(in, at, arena_copy(in->arena, str_from(name)), false, reading,
+                           &put->selector) != 0) {
         return -1;
     }
     const struct pack_selector *selector = &reading->selectors[put->selector];
@@ -475,9 +502,24 @@ static int load_put(struct json_in *in, const struct json_place *at, const char 
     return load_put_value(in, at, value, put);
 }
 
+static int load_whole_if(struct json_in *in, const struct json_place *at, json_t *value,
+                         void *target)
+{
+    struct load_cost_target *cost = target;
+    struct amount_target amount = {cost, &cost->cost->reserve, false};
+
+    return load_conditions(in, at, value, &amount, &cost->cost->whole_if,
+                           &cost->cost->whole_if_count);
+}
+
+static int load_total(struct json_in *in, const struct json_place *at, json_t *value, void *target)
+{
+    return json_in_bool(in, at, value, &((struct load_cost_target *)target)->cost->total);
+}
+
 static int load_inject(struct json_in *in, const struct json_place *at, json_t *value, void *target)
 {
-    struct cost_target *cost = target;
+    struct load_cost_target *cost = target;
     const char *name;
     json_t *put;
 
@@ -497,7 +539,7 @@ static int load_inject(struct json_in *in, const struct json_place *at, json_t *
 
 static int load_object(struct json_in *in, const struct json_place *at, json_t *value, void *target)
 {
-    struct cost_target *cost = target;
+    struct load_cost_target *cost = target;
 
     return load_selector(in, at, value, cost, true, &cost->cost->object);
 }
@@ -523,7 +565,7 @@ uint32_t load_add_read(struct config *config, const struct pack_read *read)
 }
 
 /* The selectors of `reading`, then the pack's account parameters. */
-static struct pack_read request_read(const struct json_in *in, const struct reading *reading)
+static struct pack_read request_read(const struct json_in *in, const struct load_reading *reading)
 {
     const struct load_context *context = load_context_of(in);
     const struct pack *pack = context->pack;
@@ -550,7 +592,25 @@ static struct pack_read request_read(const struct json_in *in, const struct read
     return read;
 }
 
-static int add_reads(struct json_in *in, const struct json_place *at, struct cost_target *target)
+int load_answer_read(struct json_in *in, const struct json_place *at,
+                     const struct load_reading *reading, uint32_t *ret)
+{
+    struct pack_read read = {.encoding = ENCODING_JSON, .selector_count = reading->count};
+
+    *ret = PACK_NONE;
+    if (reading->count == 0) {
+        return 0;
+    }
+    read.selectors = arena_zeroed(in->arena, reading->count, sizeof(struct pack_selector));
+    memcpy(read.selectors, reading->selectors, reading->count * sizeof(struct pack_selector));
+    *ret = load_add_read(load_context_of(in)->config, &read);
+    return *ret != PACK_NONE
+               ? 0
+               : json_in_fail(in, at, "there are more than %d reading rules", CONFIG_READS_MAX);
+}
+
+static int add_reads(struct json_in *in, const struct json_place *at,
+                     struct load_cost_target *target)
 {
     struct config *config = load_context_of(in)->config;
     struct pack_cost *cost = target->cost;
@@ -563,21 +623,13 @@ static int add_reads(struct json_in *in, const struct json_place *at, struct cos
         struct pack_read read = request_read(in, &target->request);
         cost->request_read = load_add_read(config, &read);
     }
-    if (target->answer.count > 0) {
-        struct pack_read read = {.encoding = ENCODING_JSON, .selector_count = target->answer.count};
-        read.selectors =
-            arena_zeroed(in->arena, target->answer.count, sizeof(struct pack_selector));
-        memcpy(read.selectors, target->answer.selectors,
-               target->answer.count * sizeof(struct pack_selector));
-        cost->answer_read = load_add_read(config, &read);
-    }
-    return 0;
+    return load_answer_read(in, at, &target->answer, &cost->answer_read);
 }
 
 int load_default_read(struct json_in *in)
 {
     struct load_context *context = load_context_of(in);
-    static const struct reading nothing = {.json = false};
+    static const struct load_reading nothing = {.json = false};
     struct pack_read read = request_read(in, &nothing);
 
     if (read.account_count > 0 || read.refuse_card_data) {
@@ -596,12 +648,15 @@ static int load_cost(struct json_in *in, const struct json_place *at, json_t *va
     static const struct json_member members[] = {
         {"reserve", JSON_REQUIRED, load_reserve},       {"free_if", JSON_OPTIONAL, load_free_if},
         {"unknown_if", JSON_OPTIONAL, load_unknown_if}, {"inject", JSON_OPTIONAL, load_inject},
-        {"object", JSON_OPTIONAL, load_object},         {"settle", JSON_OPTIONAL, load_settles}};
+        {"object", JSON_OPTIONAL, load_object},         {"on", JSON_OPTIONAL, load_cost_on},
+        {"total", JSON_OPTIONAL, load_total},           {"whole_if", JSON_OPTIONAL, load_whole_if},
+        {"fetch", JSON_OPTIONAL, load_cost_fetches},    {"settle", JSON_OPTIONAL, load_settles},
+        {"of", JSON_OPTIONAL, load_cost_kind}};
     struct pack_cost *cost = element;
-    struct cost_target target = {.cost = cost};
+    struct load_cost_target target = {.cost = cost};
 
     cost->name = arena_copy(in->arena, str_from(at->name));
-    cost->object = PACK_NONE;
+    cost->object = cost->kind = PACK_NONE;
     clear_amount(&cost->reserve);
     if (cost->name.len == 0 || cost->name.len > PACK_NAME_MAX) {
         return json_in_fail(in, at, "a name has 1 to %d bytes", PACK_NAME_MAX);

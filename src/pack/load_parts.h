@@ -17,6 +17,7 @@ struct load_context {
     bool refuse_card_data;
     struct str rate_source; /* of all rows of "rates" */
     int64_t rate_as_of_ms;
+    json_t *objects; /* the pack's, while it is loaded */
 };
 
 static inline struct load_context *load_context_of(const struct json_in *in)

@@ -90,6 +90,12 @@ static struct tried try_pack(enum part part, const char *instead)
 #define OPS(list) "\"operations\":[" list "]"
 #define OP(rest) "\"operations\":[{\"op\":\"a.b\",\"class\":\"read\"," rest "}]"
 #define COST(rest) "\"costs\":{\"c\":{" rest "}}"
+#define FETCH "{\"get\":\"/x/{path:id}/{req:a}\",\"minor\":\"res:/a\",\"currency\":\"res:/c\"}"
+#define STATE                                                                                      \
+    "{\"if\":[\"res:/id present\"],\"amount\":{\"held\":\"res:/a\",\"currency\":\"res:/c\"}}"
+#define EVENTS                                                                                     \
+    "\"get\":\"/e?since={since}\",\"after\":\"after\",\"count\":7,\"list\":\"/data\","             \
+    "\"more\":\"/more\",\"key\":\"/k\",\"object\":\"/o\",\"kind\":\"/kind\""
 #define CRED(rest)                                                                                 \
     "\"credential\":{\"fields\":{\"key\":{\"secret\":true,\"required\":true},"                     \
     "\"id\":{\"secret\":false}}," rest "}"
@@ -245,7 +251,7 @@ static const struct {
     /* costs */
     {COSTS, "\"costs\":[]", "/costs: must be an object"},
     {COSTS, COST(""), "/costs/c: needs a member \"reserve\""},
-    {COSTS, COST("\"reserve\":\"free\""), "must be one of: none, unknown"},
+    {COSTS, COST("\"reserve\":\"free\""), "must be one of: none, unknown, object"},
     {COSTS, COST("\"reserve\":{\"minor\":\"req:amount\",\"currency\":\"req:currency\"}"), NULL},
     {COSTS, COST("\"reserve\":{\"minor\":\"req:/a/v\",\"currency\":\"req:/a/c\"}"), NULL},
     {COSTS, COST("\"reserve\":{\"minor\":\"req:amount\"}"), "needs a member \"currency\""},
@@ -292,6 +298,39 @@ static const struct {
      NULL},
     {COSTS, COST("\"reserve\":\"none\",\"settle\":[{\"if\":[\"req:a=b\"],\"amount\":\"zero\"}]"),
      "cannot be asked here"},
+
+    {COSTS, COST("\"reserve\":\"object\",\"on\":\"id\",\"fetch\":[" FETCH "]"), NULL},
+    {COSTS, COST("\"reserve\":\"object\",\"fetch\":[]"), "1 to 8 ways to ask"},
+    {COSTS, COST("\"reserve\":\"object\",\"fetch\":[{\"minor\":\"res:/a\"}]"),
+     "/costs/c/fetch/0: needs a member \"get\""},
+    {COSTS,
+     COST("\"reserve\":\"object\",\"fetch\":[{\"get\":\"/x/{id}\",\"minor\":\"res:/"
+          "a\",\"currency\":\"res:/c\"}]"),
+     "\"{id}\" is nothing that can be put here"},
+    {COSTS,
+     COST("\"reserve\":\"object\",\"fetch\":[{\"get\":\"/x/{path:a\",\"minor\":\"res:/"
+          "a\",\"currency\":\"res:/c\"}]"),
+     "is nothing that can be put here"},
+    {COSTS,
+     COST("\"reserve\":\"object\",\"fetch\":[{\"get\":\"x\",\"minor\":\"res:/"
+          "a\",\"currency\":\"res:/c\"}]"),
+     "a path that begins with"},
+    {COSTS, COST("\"reserve\":\"none\",\"of\":\"thing\""), "no kind \"thing\" is in /objects"},
+    {COSTS, COST("\"reserve\":\"none\",\"total\":1"), "must be true or false"},
+    {COSTS, "\"objects\":{\"o\":{\"get\":\"/o/{id}\"}}", "needs a member \"states\""},
+    {COSTS, "\"objects\":{\"o\":{\"get\":\"/o/{x}\",\"states\":[" STATE "]}}",
+     "/objects/o/get: \"{x}\" is nothing"},
+    {COSTS, "\"objects\":{\"o\":{\"get\":\"/o?a=b\",\"states\":[" STATE "]}}", "without a query"},
+    {COSTS, "\"objects\":{\"o\":{\"get\":\"/o\",\"states\":[]}}", "1 to 64 rules"},
+    {COSTS, "\"objects\":{\"o\":{\"get\":\"/o\",\"states\":[" STATE "],\"estimate_after\":\"x\"}}",
+     "must be a duration"},
+    {COSTS,
+     "\"objects\":{\"o\":{\"get\":\"/o/{id}\",\"states\":[" STATE "]}},"
+     "\"costs\":{\"c\":{\"reserve\":\"none\",\"on\":\"id\",\"of\":\"o\"}}",
+     NULL},
+    {COSTS, "\"events\":{" EVENTS ",\"id\":\"/id\"}", NULL},
+    {COSTS, "\"events\":{" EVENTS ",\"id\":\"/k\"}", "two parts of an event are the same"},
+    {COSTS, "\"events\":{" EVENTS ",\"id\":\"id\"}", "a pointer begins with"},
 
     /* operations */
     {OPERATIONS, "", "needs a member \"operations\""},
@@ -606,7 +645,10 @@ static void check_every_class(const struct pack *pack)
                      operation->class == CLASS_MONEY_OUT;
         /* What takes from an account back to ours may cost nothing; nothing else may. */
         bool back = str_equal(operation->name, STR("transfers.create_reversal"));
-        CHECK_CASE((operation->cost != PACK_NONE) == (money && !back), operation->name.data);
+        /* Moves nothing, but ends what is held. */
+        bool frees = str_equal(operation->name, STR("payment_intents.cancel"));
+        CHECK_CASE((operation->cost != PACK_NONE) == ((money && !back) || frees),
+                   operation->name.data);
     }
 }
 

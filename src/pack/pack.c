@@ -47,13 +47,14 @@ static bool index_ok(uint32_t index, size_t count)
 static bool amount_ok(const struct pack_amount *amount, size_t selectors)
 {
     bool ok = index_ok(amount->minor, selectors) && index_ok(amount->currency, selectors) &&
-              index_ok(amount->rate_by, selectors);
+              index_ok(amount->held, selectors) && index_ok(amount->rate_by, selectors);
 
     for (size_t i = 0; i < sizeof(amount->times) / sizeof(amount->times[0]); i++) {
         ok = ok && index_ok(amount->times[i], selectors);
     }
-    return ok && (amount->kind != AMOUNT_MINOR ||
-                  (amount->minor != PACK_NONE && amount->currency != PACK_NONE));
+    bool counts = amount->kind == AMOUNT_MINOR || amount->kind == AMOUNT_MAJOR;
+    return ok && (!counts || ((amount->minor != PACK_NONE || amount->held != PACK_NONE) &&
+                              amount->currency != PACK_NONE));
 }
 
 static bool conditions_ok(const struct pack_condition *conditions, size_t count, size_t selectors)
@@ -94,6 +95,40 @@ static bool puts_ok(const struct config *config, const struct pack_cost *cost)
     return true;
 }
 
+static bool settles_ok(const struct pack_settle *settles, size_t count, size_t selectors)
+{
+    bool ok = true;
+
+    for (size_t i = 0; i < count; i++) {
+        ok = ok && amount_ok(&settles[i].amount, selectors) &&
+             conditions_ok(settles[i].conditions, settles[i].condition_count, selectors);
+    }
+    return ok;
+}
+
+static bool fetch_ok(const struct config *config, const struct pack_fetch *fetch)
+{
+    if (fetch->read == 0 || fetch->read >= config->read_count) {
+        return false;
+    }
+    size_t selectors = config->reads[fetch->read].selector_count;
+    return fetch->minor < selectors && fetch->currency < selectors &&
+           index_ok(fetch->minus, selectors) && index_ok(fetch->posted, selectors);
+}
+
+static bool object_ok(const struct config *config, const struct pack_object *object)
+{
+    return index_ok(object->read, config->read_count) &&
+           settles_ok(object->settles, object->settle_count, selectors_of(config, object->read));
+}
+
+static bool events_ok(const struct config *config, const struct pack_events *events)
+{
+    return events->path.len == 0 ||
+           (events->read < config->read_count && events->count <= PACK_EVENTS_MAX &&
+            config->reads[events->read].selector_count == 1 + events->count * PACK_EVENT_PARTS);
+}
+
 static bool cost_ok(const struct config *config, const struct pack_cost *cost)
 {
     if (!index_ok(cost->request_read, config->read_count) ||
@@ -105,15 +140,15 @@ static bool cost_ok(const struct config *config, const struct pack_cost *cost)
     bool ok = amount_ok(&cost->reserve, asked) &&
               conditions_ok(cost->free_if, cost->free_if_count, asked) &&
               conditions_ok(cost->unknown_if, cost->unknown_if_count, asked) &&
-              puts_ok(config, cost) && index_ok(cost->object, answered);
+              conditions_ok(cost->whole_if, cost->whole_if_count, asked) && puts_ok(config, cost) &&
+              index_ok(cost->object, answered) &&
+              settles_ok(cost->settles, cost->settle_count, answered);
 
     for (size_t i = 0; i < cost->more_count; i++) {
         ok = ok && cost->more[i].kind == AMOUNT_RATE && amount_ok(&cost->more[i], asked);
     }
-    for (size_t i = 0; i < cost->settle_count; i++) {
-        const struct pack_settle *settle = &cost->settles[i];
-        ok = ok && amount_ok(&settle->amount, answered) &&
-             conditions_ok(settle->conditions, settle->condition_count, answered);
+    for (size_t i = 0; i < cost->fetch_count; i++) {
+        ok = ok && fetch_ok(config, &cost->fetches[i]);
     }
     return ok;
 }
@@ -129,8 +164,13 @@ static bool pack_ok(const struct config *config, const struct pack *pack)
         ok = ok && pack->matches[i].operation < pack->operation_count &&
              pack->matches[i].upstream < pack->upstream_count;
     }
+    for (size_t i = 0; i < pack->object_count; i++) {
+        ok = ok && object_ok(config, &pack->objects[i]);
+    }
+    ok = ok && events_ok(config, &pack->events);
     for (size_t i = 0; i < pack->cost_count; i++) {
-        ok = ok && cost_ok(config, &pack->costs[i]);
+        ok = ok && cost_ok(config, &pack->costs[i]) &&
+             index_ok(pack->costs[i].kind, pack->object_count);
     }
     return ok;
 }

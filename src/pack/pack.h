@@ -32,6 +32,8 @@ enum {
     PACK_EXPONENTS_MAX = 256,
     PACK_SELECTORS_MAX = 64,
     PACK_AMOUNTS_MAX = 4, /* that are set aside together */
+    PACK_EVENTS_MAX = 7,  /* of one answer that lists them */
+    PACK_OBJECTS_MAX = 64,
     CONFIG_PACKS_MAX = 64,
     CONFIG_READS_MAX = 2048,
     CONFIG_FX_MAX = 256,
@@ -180,12 +182,15 @@ enum amount_kind {
     AMOUNT_RATE,     /* a price of the pack's rate table, times a count */
     AMOUNT_RESERVED, /* settle: what was reserved */
     AMOUNT_KEEP,     /* settle: stays held, by the object's id */
-    AMOUNT_UNKNOWN,  /* reserve: cost_unknown, until the full money rules know it */
+    AMOUNT_UNKNOWN,  /* reserve: cost_unknown */
+    AMOUNT_MAJOR,    /* a fact in major units, "-0.0075", and a currency; its sign is dropped */
+    AMOUNT_OBJECT,   /* reserve: what is held for the object, or what the vendor says when asked */
     AMOUNT_KIND_COUNT
 };
 struct pack_amount {
     enum amount_kind kind;
-    uint32_t minor, currency; /* selectors of the read that applies */
+    uint32_t minor, currency; /* selectors of the read that applies; minor PACK_NONE: nothing */
+    uint32_t held;            /* settle, AMOUNT_MINOR: what may still move; PACK_NONE: nothing */
     struct str rate;          /* AMOUNT_RATE: which */
     uint32_t rate_by;         /* selector whose prefix chooses the row; PACK_NONE: the "*" row */
     uint32_t times[4];        /* selectors; PACK_NONE where unused; their sum */
@@ -226,6 +231,39 @@ struct pack_settle {
     struct pack_amount amount;
 };
 
+/* A GET of ours, that finds what a request would move.  `{path:NAME}` is a parameter of the
+ * request's path, `{req:NAME}` a value of its body. */
+struct pack_fetch {
+    struct str path, query;
+    uint32_t read;         /* config->reads, of its answer */
+    uint32_t minor, minus; /* selectors of it; minus PACK_NONE: nothing is taken off */
+    uint32_t posted;       /* what has moved already; PACK_NONE: nothing */
+    uint32_t currency;
+};
+
+/* A kind of object at the vendor for which money is held: how to ask for it, and what its states
+ * mean.  `{id}` is its id, `{field:NAME}` a public field of the credential. */
+struct pack_object {
+    struct str name;
+    struct str path; /* empty: it cannot be asked for */
+    uint32_t read;
+    struct pack_settle *settles;
+    size_t settle_count;
+    uint64_t estimate_ms; /* after so long what is held is posted, as estimated; 0: never */
+};
+
+/* Where the vendor lists what happened lately: a request of ours is found there by its key.  The
+ * first selector of `read` is whether there are more; then come four of each event: its id, the
+ * idempotency key that caused it, the id of the object it is about, and that object's kind. */
+struct pack_events {
+    struct str path;  /* empty: there is no such list */
+    struct str query; /* `{since}` and `{until}` are seconds since 1970 */
+    struct str after; /* the parameter that names the last event seen */
+    uint32_t read;
+    uint32_t count; /* of the events in one answer */
+};
+enum { PACK_EVENT_ID, PACK_EVENT_KEY, PACK_EVENT_OBJECT, PACK_EVENT_KIND, PACK_EVENT_PARTS };
+
 struct pack_cost {
     struct str name;
     uint32_t request_read; /* config->reads; PACK_NONE: no body is needed */
@@ -239,7 +277,14 @@ struct pack_cost {
     size_t unknown_if_count;
     struct pack_put *puts;
     size_t put_count;
-    uint32_t object;             /* selector of the answer: the vendor's id; PACK_NONE */
+    uint32_t object; /* selector of the answer: the vendor's id; PACK_NONE */
+    uint32_t kind;   /* pack->objects: of what kind it is; PACK_NONE */
+    struct str on;   /* path parameter: the object that it acts on; empty: it makes one */
+    bool total;      /* what it reserves is the new total of that object */
+    struct pack_condition *whole_if; /* all hold of the request: the object stays open afterwards */
+    size_t whole_if_count;
+    struct pack_fetch *fetches; /* the first whose placeholders are all there */
+    size_t fetch_count;
     struct pack_settle *settles; /* the first whose conditions all hold */
     size_t settle_count;
 };
@@ -341,6 +386,9 @@ struct pack {
     size_t operation_count;
     struct pack_match *matches;
     size_t match_count;
+    struct pack_object *objects;
+    size_t object_count;
+    struct pack_events events;
     struct pack_cost *costs;
     size_t cost_count;
     uint64_t *free_statuses; /* proof that no money moved */

@@ -84,6 +84,11 @@ enum broken {
     MATCH_PATH,
     COST_READ,
     COST_OBJECT,
+    COST_KIND,
+    OBJECT_READ,
+    FETCH_READ,
+    FETCH_SELECTOR,
+    EVENTS_COUNT,
     AMOUNT_SELECTOR,
     AMOUNT_TIMES,
     AMOUNT_WITHOUT_CURRENCY,
@@ -109,20 +114,33 @@ static bool finishes(enum broken broken)
     struct pack_settle settle = {.amount = {.kind = AMOUNT_MINOR,
                                             .minor = broken == SETTLE_SELECTOR ? 9 : 0,
                                             .currency = 0,
+                                            .held = PACK_NONE,
                                             .rate_by = PACK_NONE,
                                             .times = {PACK_NONE, PACK_NONE, PACK_NONE, PACK_NONE}}};
+    struct pack_object object = {
+        .read = broken == OBJECT_READ ? 2 : 1, .settles = &settle, .settle_count = 1};
+    struct pack_fetch fetch = {.read = broken == FETCH_READ ? 0 : 1,
+                               .minor = broken == FETCH_SELECTOR ? 1 : 0,
+                               .minus = PACK_NONE,
+                               .posted = PACK_NONE};
+    struct pack_events events = {
+        .path = STR("/e"), .read = 1, .count = broken == EVENTS_COUNT ? 1 : 0};
     struct pack_cost cost = {
         .request_read = broken == COST_READ ? 2 : 1,
         .answer_read = 1,
         .reserve = {.kind = AMOUNT_MINOR,
                     .minor = broken == AMOUNT_SELECTOR ? 1 : 0,
                     .currency = broken == AMOUNT_WITHOUT_CURRENCY ? PACK_NONE : 0,
+                    .held = PACK_NONE,
                     .rate_by = PACK_NONE,
                     .times = {PACK_NONE, PACK_NONE, PACK_NONE,
                               broken == AMOUNT_TIMES ? 1 : PACK_NONE}},
         .free_if = &free_if,
         .free_if_count = 1,
         .object = broken == COST_OBJECT ? 1 : PACK_NONE,
+        .kind = broken == COST_KIND ? 1 : 0,
+        .fetches = &fetch,
+        .fetch_count = 1,
         .settles = &settle,
         .settle_count = 1};
     struct pack_operation operation = {.name = STR("x.y"),
@@ -140,6 +158,9 @@ static bool finishes(enum broken broken)
                         .operation_count = 1,
                         .matches = &match,
                         .match_count = 1,
+                        .objects = &object,
+                        .object_count = 1,
+                        .events = events,
                         .costs = &cost,
                         .cost_count = 1};
     struct config config = {

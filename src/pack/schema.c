@@ -95,6 +95,7 @@ static const struct wire_field amount_fields[] = {
     WIRE_ENUM(struct pack_amount, kind, AMOUNT_KIND_COUNT),
     WIRE_U32(struct pack_amount, minor),
     WIRE_U32(struct pack_amount, currency),
+    WIRE_U32(struct pack_amount, held),
     S(pack_amount, rate, PACK_NAME_MAX),
     WIRE_U32(struct pack_amount, rate_by),
     WIRE_U32(struct pack_amount, times[0]),
@@ -122,6 +123,26 @@ static const struct wire_field settle_fields[] = {
     WIRE_STRUCT(struct pack_settle, amount, &amount_schema)};
 static const struct wire_schema settle_schema = WIRE_SCHEMA(struct pack_settle, settle_fields);
 
+static const struct wire_field fetch_fields[] = {
+    S(pack_fetch, path, PACK_TEXT_MAX),   S(pack_fetch, query, PACK_TEXT_MAX),
+    WIRE_U32(struct pack_fetch, read),    WIRE_U32(struct pack_fetch, minor),
+    WIRE_U32(struct pack_fetch, minus),   WIRE_U32(struct pack_fetch, posted),
+    WIRE_U32(struct pack_fetch, currency)};
+static const struct wire_schema fetch_schema = WIRE_SCHEMA(struct pack_fetch, fetch_fields);
+
+static const struct wire_field object_fields[] = {
+    S(pack_object, name, PACK_NAME_MAX), S(pack_object, path, PACK_TEXT_MAX),
+    WIRE_U32(struct pack_object, read),
+    A(pack_object, settles, settle_count, PACK_LIST_MAX, &settle_schema),
+    WIRE_U64(struct pack_object, estimate_ms)};
+static const struct wire_schema object_schema = WIRE_SCHEMA(struct pack_object, object_fields);
+
+static const struct wire_field events_fields[] = {
+    S(pack_events, path, PACK_TEXT_MAX), S(pack_events, query, PACK_TEXT_MAX),
+    S(pack_events, after, PACK_NAME_MAX), WIRE_U32(struct pack_events, read),
+    WIRE_U32(struct pack_events, count)};
+static const struct wire_schema events_schema = WIRE_SCHEMA(struct pack_events, events_fields);
+
 static const struct wire_field cost_fields[] = {
     S(pack_cost, name, PACK_NAME_MAX),
     WIRE_U32(struct pack_cost, request_read),
@@ -132,6 +153,11 @@ static const struct wire_field cost_fields[] = {
     A(pack_cost, unknown_if, unknown_if_count, PACK_LIST_MAX, &condition_schema),
     A(pack_cost, puts, put_count, LIMIT_SPLICES, &put_schema),
     WIRE_U32(struct pack_cost, object),
+    WIRE_U32(struct pack_cost, kind),
+    S(pack_cost, on, PACK_NAME_MAX),
+    WIRE_BOOL(struct pack_cost, total),
+    A(pack_cost, whole_if, whole_if_count, PACK_LIST_MAX, &condition_schema),
+    A(pack_cost, fetches, fetch_count, PACK_LIST_MAX, &fetch_schema),
     A(pack_cost, settles, settle_count, PACK_LIST_MAX, &settle_schema)};
 static const struct wire_schema cost_schema = WIRE_SCHEMA(struct pack_cost, cost_fields);
 
@@ -178,6 +204,8 @@ static const struct wire_field pack_fields[] = {
     A(pack, rates, rate_count, PACK_RATES_MAX, &rate_schema),
     A(pack, operations, operation_count, PACK_OPERATIONS_MAX, &operation_schema),
     A(pack, matches, match_count, PACK_MATCHES_MAX, &match_schema),
+    A(pack, objects, object_count, PACK_OBJECTS_MAX, &object_schema),
+    WIRE_STRUCT(struct pack, events, &events_schema),
     A(pack, costs, cost_count, PACK_COSTS_MAX, &cost_schema),
     A(pack, free_statuses, free_status_count, PACK_LIST_MAX, &wire_u64_schema),
     WIRE_STRUCT(struct pack, deny, &deny_schema),
