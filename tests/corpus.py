@@ -22,7 +22,7 @@ then, optionally:
 A request is the lines up to ".", each with CR LF behind it; none behind a line that ends in "\\".
 Escapes: \\r \\n \\t \\0 \\\\ \\xHH, \\s for a space at a line's end; {TEXT*N} is TEXT N times.
 {auth} is the vault key in an Authorization header, and the header that says which case it is.
-Each "v:" line behind the "." makes a case of its own, with that text for {v}; it may have a "->" of
+Each "v:" line behind the "." makes a case of its own, with that text for {v}, in the verdict too; it may have a "->" of
 its own.  "#" begins a comment between cases.
 """
 
@@ -98,8 +98,8 @@ def read_file(path):
             raise ValueError(f"{path.name}:{first}: {{v}} and no values, or the other way round")
         for number, value in values:
             value, _, own = value.partition(" -> ")
-            cases.append(Case(path.name, number, f"{name} [{value[:60]}]", own or verdict,
-                              text.replace("{v}", value)))
+            cases.append(Case(path.name, number, f"{name} [{value[:60]}]",
+                              (own or verdict).replace("{v}", value), text.replace("{v}", value)))
         if not values:
             cases.append(Case(path.name, first, name, verdict, text))
     return cases

@@ -235,6 +235,14 @@ class FramingOverTls(Framing):
     scheme = "https"
 
 
+class Paths(Framing):
+    folder = "paths"
+
+
+class PathsOverTls(Paths):
+    scheme = "https"
+
+
 del Corpus  # not a test of its own
 
 

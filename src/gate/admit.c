@@ -48,6 +48,9 @@ static bool begins_named(struct str name, const char *folded)
  * us. */
 static bool is_dropped(struct str name)
 {
+    if (memchr("-_", name.data[0], 2) != NULL || memchr("-_", name.data[name.len - 1], 2) != NULL) {
+        return true; /* nobody's; "_Host" is another's Host */
+    }
     switch (name.data[0]) {
     case 'e':
         return is_named(name, "expect");

@@ -108,8 +108,12 @@ static bool same_folded(struct str a, struct str b)
 
 static bool is_never_sent(struct str name)
 {
-    char first = name.len == 0 ? '\0' : fold(name.data[0]);
+    char first = name.len == 0 ? '-' : fold(name.data[0]);
 
+    /* Nobody's; to some servers "_Host" is Host. */
+    if (first == '-' || fold(name.data[name.len - 1]) == '-') {
+        return true;
+    }
     for (size_t i = 0; i < sizeof(never_sent) / sizeof(never_sent[0]); i++) {
         if (never_sent[i][0] != first) {
             continue;
