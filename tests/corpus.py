@@ -17,7 +17,9 @@ then, optionally:
     body=TEXT     (with \\s for spaces) the one request that reached the upstream had this body
     target=TEXT   and this target
     lacks=NAME    and no such header; several with commas
+    method=NAME   the request's method, where the case is an answer
     eof           the client ends its side after the last byte
+    cutoff, cut/502   of answers: see answers.cases
     aborted       a request may have begun upstream, and must not have been completed
 A request is the lines up to ".", each with CR LF behind it; none behind a line that ends in "\\".
 Escapes: \\r \\n \\t \\0 \\\\ \\xHH, \\s for a space at a line's end; {TEXT*N} is TEXT N times.
@@ -42,9 +44,11 @@ class Case:
             key, equals, value = word.partition("=")
             if word.isdigit():
                 self.statuses.append(int(word))
-            elif key in ("body", "target", "lacks") and equals:
+            elif word == "cut/502":
+                self.wants["cut"] = self.wants["or_502"] = True
+            elif key in ("body", "target", "lacks", "method") and equals:
                 self.wants[key] = unescape(value).decode("latin-1")
-            elif key in ("eof", "aborted") and not equals:
+            elif key in ("eof", "aborted", "cutoff") and not equals:
                 self.wants[key] = True
             else:
                 raise ValueError(f"{file}:{line}: what is '{word}'?")

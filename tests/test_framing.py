@@ -181,7 +181,7 @@ class Corpus(harness.Case):
     def run_all(self, mode, most=1 << 30):
         todo = collections.deque(Run(self, case, mode, next(self.numbers)) for case in self.cases
                                  if len(case.bytes("")) <= most)
-        runs, wrong = list(todo), []
+        runs, right, wrong = list(todo), [], []
         self.recorder.requests.clear()
 
         def work():
@@ -189,10 +189,11 @@ class Corpus(harness.Case):
                 try:
                     run = todo.popleft()
                     run.run()
-                except (Wrong, OSError, ValueError) as error:
-                    wrong.append(f"{run.case}: {error}")
+                    right.append(run)
                 except IndexError:
                     return
+                except Exception as error:  # whatever it is, it is not what should have been
+                    wrong.append(f"{run.case}: {error!r}")
 
         threads = [threading.Thread(target=work) for _ in range(THREADS)]
         for thread in threads:
@@ -212,7 +213,7 @@ class Corpus(harness.Case):
                   if not (aborted and v.startswith("half a head"))]
         self.recorder.violations.clear()
         self.assertEqual(wrong, [], f"{len(wrong)} of {len(runs)}:\n" + "\n".join(wrong))
-        return len(runs)
+        self.assertEqual(len(right), len(runs))
 
 
 class Framing(Corpus):

@@ -7,7 +7,7 @@ takes one spelling only, and keeps the bytes of every request.
     recorder.violations     what no strict server would have taken
 
 A request is answered 200 with its own target and body's length; one that is not complete when the
-connection ends is kept as such.  `answers` gives raw bytes to say instead (see test_upstream).
+connection ends is kept as such.  A subclass may answer otherwise (see test_answers).
 """
 
 import re
@@ -151,10 +151,8 @@ class Connection:
             request.complete = self.body(request)
             if not request.complete:
                 return
-            answer = self.recorder.answer(request)
-            if answer is None:
+            if not self.recorder.say(self.stream, self.recorder.answer(request)):
                 return
-            self.stream.sendall(answer)
 
 
 class Recorder:
@@ -179,6 +177,11 @@ class Recorder:
         body = b"" if request.method == "HEAD" else \
             f"{request.target} {len(request.body)}".encode()
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+    def say(self, stream, answer):
+        """False when the connection ends with it."""
+        stream.sendall(answer)
+        return True
 
     def connection(self, plain):
         try:
