@@ -169,6 +169,8 @@ export class VaultKey extends IssuedKey implements AsyncDisposable {
     show(): Promise<Key>;
     /** ApiError if that is not granted (an issuer may only narrow). */
     extend(lifetime: Duration, ttl?: Duration): Promise<void>;
+    /** Moves its end to a time of the API's. */
+    endAt(expires_at: string): Promise<void>;
     [Symbol.asyncDispose](): Promise<void>;
 }
 

@@ -51,6 +51,12 @@ export class VaultKey extends IssuedKey {
         this.expires_at = changed.expires_at ?? this.expires_at;
     }
 
+    /* A time of the API's, such as expires_at once was. */
+    async endAt(expires_at) {
+        await this.#client.change(this.id, { expires_at });
+        this.expires_at = expires_at;
+    }
+
     [Symbol.asyncDispose]() {
         return this.revoke();
     }
