@@ -49,6 +49,7 @@ class Place:
     """A directory for one test class, with a CA and a certificate for localhost."""
 
     shared_certificates = None
+    data_root = None  # where data directories go; None: into the place itself
 
     def __init__(self):
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="keybrake-test-"))
@@ -129,7 +130,7 @@ class Keybrake:
 
     def __init__(self, place, name="data", options=(), scheme="http"):
         self.place = place
-        self.data = place.path / name
+        self.data = (place.data_root or place.path) / name
         self.binary = BINARY
         self.options = list(options)
         self.scheme = scheme
@@ -327,7 +328,7 @@ class Case(unittest.TestCase):
     def setUpClass(cls):
         cls.place = Place()
         cls.doubles, cls.secrets = {}, {}
-        cls.keybrake = Keybrake(cls.place, options=cls.options, scheme=cls.scheme)
+        cls.keybrake = cls.make_keybrake(cls.place)
         cls.keybrake.deaths_expected = cls.deaths_expected
         if cls.scheme == "https":
             cls.keybrake.options += ["--tls-cert", str(cls.place.certificates / "cert.pem"),
@@ -339,6 +340,10 @@ class Case(unittest.TestCase):
         except BaseException:
             cls.tearDownClass()
             raise
+
+    @classmethod
+    def make_keybrake(cls, place):
+        return Keybrake(place, options=cls.options, scheme=cls.scheme)
 
     @classmethod
     def tearDownClass(cls):

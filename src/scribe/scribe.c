@@ -37,6 +37,7 @@ enum {
     IDLE_MS = 20,           /* without a write: a larger log is folded */
     IDLE_LONG_MS = 1000,    /* without a write: any log is folded */
     LOG_BYTES_SMALL = 4 * 1024 * 1024,
+    NO_ROOM_MS = 100, /* without room: the log may be what fills the disk */
 };
 
 enum state { STATE_NEW, STATE_LOADING, STATE_RUNNING }; /* of the judge's channel */
@@ -81,11 +82,19 @@ static void on_quiet(void *ctx)
     struct scribe *scribe = ctx;
     struct err err;
 
-    if (scribe->state == STATE_LOADING || !group_is_idle(scribe->group)) {
-        return; /* the next commit sets the timer again */
+    if (scribe->state == STATE_LOADING) {
+        return;
     }
-    if (store_checkpoint(scribe->store, &err) == STORE_BROKEN) {
-        stop_broken(scribe, err.text);
+    if (group_is_idle(scribe->group)) { /* else the next commit sets the timer again */
+        enum store_result result = scribe->refusing ? store_give_back(scribe->store, &err)
+                                                    : store_checkpoint(scribe->store, &err);
+        if (result == STORE_BROKEN) {
+            stop_broken(scribe, err.text);
+            return;
+        }
+    }
+    if (scribe->refusing) {
+        loop_timer_set(scribe->child.loop, &scribe->fold, NO_ROOM_MS, on_quiet, scribe);
     }
 }
 
@@ -126,6 +135,7 @@ static void on_refused(void *ctx, const struct message_store_refused *refused)
         log_warn("store-refuses", "batch=%" PRIu64 " why=%s", refused->batch,
                  log_text(refused->problem).text);
         scribe->refusing = true;
+        loop_timer_set(scribe->child.loop, &scribe->fold, 0, on_quiet, scribe);
     }
     tell_judge(ctx, MESSAGE_STORE_REFUSED, refused);
 }

@@ -26,12 +26,14 @@ enum {
     CHECK_MS = 2000,
     SEALED_BYTES_MAX = 256 * 1024,
     WINDOW_DAYS = 2, /* windows of so many days before the newest are loaded */
+    /* The file grows by so much, before the log does: see reserve(). */
+    CHUNK_BYTES = 1024 * 1024,
 };
 
 struct store {
     int lock; /* the directory, locked: a second server would be a second writer */
     sqlite3 *db;
-    sqlite3_stmt *begin, *commit, *rollback, *mark, *blob;
+    sqlite3_stmt *begin, *commit, *rollback, *mark, *blob, *pages;
     sqlite3_stmt *put[ROWS_MAX], *load[ROWS_MAX]; /* by place in schema_rows */
     size_t place_of[MESSAGE_COUNT];               /* + 1; 0: no row */
     struct spend *spend;
@@ -41,7 +43,8 @@ struct store {
     bool broken;  /* for good */
     uint64_t audit_sequence, audit_sequence_written;
     int64_t newest_at_ms, newest_at_ms_written;
-    int frames; /* in the log, not in the file */
+    int frames;             /* in the log, not in the file */
+    int64_t pages_reserved; /* the file has room for so many */
     uint64_t fold_at_bytes;
     size_t loading;
     struct buf sealed; /* the box that store_blob() gave last */
@@ -111,12 +114,13 @@ static int prepare(struct store *store, struct err *err)
     store->mark = db_prepare(db, "UPDATE mark SET newest_at_ms = ?", err);
     store->blob =
         db_prepare(db, "SELECT version, sealed FROM credentials WHERE credential = ?", err);
+    store->pages = db_prepare(db, "PRAGMA page_count", err);
     store->spend = spend_new(db, err);
     store->trail = trail_open(db, err);
     store->trail_writer = trail_writer_new(db, err);
     if (store->begin == NULL || store->commit == NULL || store->rollback == NULL ||
-        store->mark == NULL || store->blob == NULL || store->spend == NULL ||
-        store->trail == NULL || store->trail_writer == NULL) {
+        store->mark == NULL || store->blob == NULL || store->pages == NULL ||
+        store->spend == NULL || store->trail == NULL || store->trail_writer == NULL) {
         return -1;
     }
     return prepare_rows(store, err);
@@ -177,6 +181,8 @@ struct store *store_open(const char *data_dir, uint32_t pages_max, struct err *e
         (store->db = db_open(path, DB_WRITE, err)) == NULL) {
         goto failed;
     }
+    int chunk = CHUNK_BYTES;
+    (void)sqlite3_file_control(store->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &chunk);
     (void)sqlite3_wal_hook(store->db, on_commit, store);
     if (sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
         SQLITE_OK) {
@@ -208,8 +214,8 @@ void store_close(struct store *store)
     if (store->db != NULL) {
         store_rollback(store);
     }
-    sqlite3_stmt *const single[] = {store->begin, store->commit, store->rollback, store->mark,
-                                    store->blob};
+    sqlite3_stmt *const single[] = {store->begin, store->commit, store->rollback,
+                                    store->mark,  store->blob,   store->pages};
     for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++) {
         (void)sqlite3_finalize(single[i]);
     }
@@ -370,6 +376,29 @@ static enum store_result put_mark(struct store *store, struct err *err)
     return run(store, store->mark, err);
 }
 
+/* Room in the file for every page that there is now, before one of them is in the log alone: so the
+ * log can always be folded, and a disk that it has filled be used again. */
+static enum store_result reserve(struct store *store, struct err *err)
+{
+    int64_t pages = 0;
+
+    if (sqlite3_step(store->pages) == SQLITE_ROW) {
+        pages = sqlite3_column_int64(store->pages, 0);
+    }
+    (void)sqlite3_reset(store->pages);
+    if (pages <= store->pages_reserved) {
+        return STORE_DONE;
+    }
+    sqlite3_int64 bytes = pages * PAGE_BYTES;
+    if (sqlite3_file_control(store->db, "main", SQLITE_FCNTL_SIZE_HINT, &bytes) != SQLITE_OK) {
+        err_set(err, "no room left for the database to grow");
+        return STORE_REFUSED;
+    }
+    const int64_t chunk_pages = CHUNK_BYTES / PAGE_BYTES;
+    store->pages_reserved = (pages + chunk_pages - 1) / chunk_pages * chunk_pages;
+    return STORE_DONE;
+}
+
 static enum store_result checkpoint(struct store *store, int mode, struct err *err)
 {
     int in_log = 0, done = 0;
@@ -416,6 +445,9 @@ enum store_result store_commit(struct store *store, struct err *err)
         result = put_mark(store, err);
     }
     if (result == STORE_DONE) {
+        result = reserve(store, err);
+    }
+    if (result == STORE_DONE) {
         result = run(store, store->commit, err);
     }
     if (result != STORE_DONE) {
@@ -438,6 +470,16 @@ enum store_result store_checkpoint(struct store *store, struct err *err)
         return STORE_DONE;
     }
     return checkpoint(store, SQLITE_CHECKPOINT_PASSIVE, err);
+}
+
+enum store_result store_give_back(struct store *store, struct err *err)
+{
+    if (store->broken) {
+        err_set(err, "the database failed before");
+        return STORE_BROKEN;
+    }
+    assert(!store->writing);
+    return checkpoint(store, SQLITE_CHECKPOINT_TRUNCATE, err);
 }
 
 /* ---- loading ---- */

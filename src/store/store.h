@@ -72,6 +72,8 @@ int store_blob(struct store *store, uint64_t credential, struct message_blob *re
 
 /* Folds the log into the file as far as readers allow.  Call when idle. */
 enum store_result store_checkpoint(struct store *store, struct err *err);
+/* The same, and gives the log's room back to the disk.  Call when there was none. */
+enum store_result store_give_back(struct store *store, struct err *err);
 /* Bytes in the log that are not in the file yet.  From STORE_LOG_BYTES_MAX on, store_commit()
  * folds it itself. */
 uint64_t store_log_bytes(const struct store *store);
