@@ -113,9 +113,11 @@ class Load:
 
     def new_keys(self, low=500, high=5000):
         """Eight others; about half of what is asked must be refused in the end."""
-        self.keys = []
+        before = list(self.keys)
         for _ in range(self.key_count):
             self.issue(self.rng.randint(low, high))
+        with self.lock:
+            self.keys = [k for k in self.keys if k not in before]
 
     # -- the clients
 
@@ -215,6 +217,7 @@ class Oracle:
         self.case, self.vendor, self.load, self.keybrake = case, vendor, load, case.keybrake
         self.problems = []
         self.unknown_before = set()
+        self.audit_read, self.intents = 0, set()
 
     def say(self, condition, text):
         if not condition:
@@ -314,16 +317,14 @@ class Oracle:
                                " FROM holds").fetchall()
             windows = db.execute("SELECT level, owner, day, posted, held FROM windows").fetchall()
             keys = dict(db.execute("SELECT id, key FROM keys").fetchall())
-            intents = set(r[0] for r in db.execute(
-                "SELECT request_id FROM audit WHERE event = 0 AND verdict = 'allowed'"))
             spend = dict(db.execute("SELECT key, sum(posted) FROM spend GROUP BY key").fetchall())
         finally:
             db.close()
-        return holds, windows, keys, intents, spend
+        return holds, windows, keys, spend
 
     def check_rows(self):
         """I1, I2 and the sums, over the rows."""
-        holds, windows, keys, intents, spend = self.rows()
+        holds, windows, keys, spend = self.rows()
         caps = {keys[k.id]: k.cap * CENT for k in self.load.all_keys}
         ours = {k.id for k in self.load.all_keys}
         held, posted = {}, {}
@@ -344,15 +345,33 @@ class Oracle:
                          f"{posted.get(key, 0)}")
                 self.say(done == spend.get(key, 0), f"window of {owner} posted {done}, its audit "
                          f"rows {spend.get(key, 0)}")
-        return intents
 
-    def check_intents(self, intents):
+    def read_audit(self):
+        """Keeps the request ids of all that was allowed, from where it stopped the last time."""
+        cursor, newest = "", self.audit_read
+        while True:
+            page = self.keybrake.api("GET", f"/v1/audit?limit=1000{cursor}")
+            for row in page["data"]:
+                if row["sequence"] <= self.audit_read:
+                    break
+                newest = max(newest, row["sequence"])
+                if row["event"] == "request" and row["verdict"] == "allowed":
+                    self.intents.add(row["request_id"])
+            else:
+                if page.get("next_cursor"):
+                    cursor = f"&cursor={page['next_cursor']}"
+                    continue
+            break
+        self.audit_read = newest
+
+    def check_intents(self):
         """Whatever reached the vendor has its intent row."""
+        self.read_audit()
         for call in self.vendor.calls():
             key = call.get("idempotency_key") or ""
             tail = key.rpartition(".")[2]
             if tail.startswith("req_") or (tail and not tail.startswith("ck-")):
-                self.say(tail in intents, f"no intent row for {key}")
+                self.say(tail in self.intents, f"no intent row for {key}")
 
     def check_chain(self):
         done = self.keybrake.run("audit", "verify", check=False)
@@ -377,7 +396,8 @@ class Oracle:
         self.wait_quiet()
         self.check_once(self.check_keys(self.load.all_keys if all_keys else self.load.new))
         self.load.new = []
-        self.check_intents(self.check_rows())
+        self.check_rows()
+        self.check_intents()
         self.check_chain()
         more = self.check_unknown(most_unknown)
         problems, self.problems = self.problems, []
@@ -413,6 +433,7 @@ class FaultCase(harness.Case):
 
     def begin(self, **load):
         self.load = Load(self, self.vendor, self.seed, **load)
+        self.addCleanup(self.load.stop)
         self.oracle = Oracle(self, self.vendor, self.load)
         self.load.new_keys()
         return self.load

@@ -14,6 +14,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
+import time
 
 EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 NOLOGFLUSH = 2
@@ -60,10 +61,17 @@ class Disk:
         self.path.chmod(0o755)
         self.mounted = True
 
-    def unmount(self):
-        if self.mounted:
-            run("umount", str(self.path))
-            self.mounted = False
+    def unmount(self, seconds=10):
+        """Waits for those who were killed and are still closing their files."""
+        end = time.monotonic() + seconds
+        while self.mounted:
+            try:
+                run("umount", str(self.path))
+                self.mounted = False
+            except subprocess.CalledProcessError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
 
     def cut(self):
         """Whatever was not synchronised is gone; still mounted, and dead."""
