@@ -72,4 +72,6 @@ $(OUT)/%: $(OUT)/%.o $(OUT)/core.a
 .SECONDARY:
 $(patsubst %.c,$(OUT)/%.o,$(TESTS) $(IMPOSTORS)): CFLAGS += -O2 -fno-lto
 $(call bin,$(TESTS) $(IMPOSTORS)): LDFLAGS += -fno-lto
+$(call bin,tests/impostor/breakout.c): LDFLAGS += \
+    -Wl,--wrap=child_confine,--wrap=landlock_abi,--wrap=seccomp_enter
 -include $(shell find out -name '*.d' 2>/dev/null)

@@ -35,7 +35,8 @@ struct confine {
      * PR_SET_NAME, and end.  Beyond that, in a safe form only:
      */
     bool send;      /* sendmsg without MSG_FASTOPEN */
-    bool socket;    /* socket: AF_UNIX, AF_INET, AF_INET6 stream; AF_INET, AF_INET6 datagram */
+    bool socket;    /* socket: AF_INET and AF_INET6, stream and datagram.  Not AF_UNIX: Landlock does
+                     * not keep us from a socket that lies in the file system */
     bool map;       /* mmap shared, still not executable; mprotect to not executable */
     bool file_lock; /* fcntl F_SETLK, F_SETLKW, F_GETLK and their F_OFD forms */
     const struct confine_path *paths; /* Landlock: nothing else of the file system */

@@ -30,13 +30,6 @@ enum {
     ALL_SINCE_1 = (1 << 13) - 1,
 };
 
-int landlock_abi(void)
-{
-    long abi =
-        syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
-    return abi > 0 ? (int)abi : 0;
-}
-
 static uint64_t files_known(int abi)
 {
     uint64_t known = ALL_SINCE_1;

@@ -177,8 +177,7 @@ static int allow_socket(scmp_filter_ctx filter)
 {
     static const struct {
         int family, type;
-    } kinds[] = {{AF_UNIX, SOCK_STREAM},
-                 {AF_INET, SOCK_STREAM},
+    } kinds[] = {{AF_INET, SOCK_STREAM},
                  {AF_INET6, SOCK_STREAM},
                  {AF_INET, SOCK_DGRAM},
                  {AF_INET6, SOCK_DGRAM}};
