@@ -632,12 +632,12 @@ static void on_flush(void *ctx)
     if (client->exchange != NULL) {
         exchange_credit(client->exchange);
     }
+    if (!has_output(client)) {
+        client->out_ms = 0; /* nothing waits: no stall */
+    }
     if (client->state == VISITOR_ANSWER && !has_output(client)) {
         finish(client);
         return;
-    }
-    if (!has_output(client)) {
-        client->out_ms = 0; /* nothing waits: no stall */
     }
     want_events(client, false);
     set_timer(client);

@@ -14,6 +14,7 @@ enum { EVENTS_A_TURN = 256 };
 struct loop {
     int epoll_fd;
     uint64_t now_ms, now_us;
+    uint64_t ahead_us; /* of the real clock: loop_skip() */
     bool stopped;
     int status;
     struct list hooks;
@@ -27,7 +28,7 @@ struct loop {
 
 static void look_at_clock(struct loop *loop)
 {
-    loop->now_us = clock_boot_us();
+    loop->now_us = clock_boot_us() + loop->ahead_us;
     loop->now_ms = loop->now_us / 1000;
 }
 
@@ -185,6 +186,11 @@ uint64_t loop_now_ms(const struct loop *loop)
 uint64_t loop_now_us(const struct loop *loop)
 {
     return loop->now_us;
+}
+
+void loop_skip(struct loop *loop, uint64_t ms)
+{
+    loop->ahead_us += ms * 1000;
 }
 
 static int wait_ms(const struct loop *loop)

@@ -62,6 +62,10 @@ void loop_hook_stop(struct loop_hook *hook); /* idempotent; takes a zeroed one t
 uint64_t loop_now_ms(const struct loop *loop);
 uint64_t loop_now_us(const struct loop *loop);
 
+/* From the next turn on the loop's clock is so much later, as after a sleep of the machine: what a
+ * test of long timers needs. */
+void loop_skip(struct loop *loop, uint64_t ms);
+
 /* Runs until loop_stop().  Returns what was given there. */
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop, int status);

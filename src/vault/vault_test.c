@@ -10,7 +10,6 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
-#include <poll.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +22,8 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/secret.h"
-#include "base/test.h"
 #include "base/vault_key.h"
+#include "ipc/testing.h"
 #include "ledger/chain.h"
 #include "pack/load.h"
 #include "policy/calls.h"
@@ -33,8 +32,6 @@
 #define REAL "sk_test_REALREALREALREAL0123"
 
 enum {
-    WAIT_MS = 3000,
-    SHORT_MS = 60,
     TEXT_MAX = 8 * 1024 * 1024,
     GATE_LIFE = 5,
     CREDENTIAL = 3,
@@ -46,8 +43,6 @@ static struct {
     int judge, gate, scribe, reader, stop;
     int listener, vendor;
     unsigned port;
-    struct arena *arena;
-    struct buf in;  /* the last frame */
     struct buf got; /* what the vendor has received, in the clear */
     struct vault_key key;
     uint64_t grant;
@@ -118,11 +113,6 @@ static int pack_key(void)
     return fd;
 }
 
-static void pair(int fds[2])
-{
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
-}
-
 static void listen_as_vendor(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -171,8 +161,7 @@ static void begin(void)
     t.reader = reader[0];
     t.stop = stop[0];
     t.grant = 100;
-    t.arena = arena_new();
-    buf_init(&t.in, LIMIT_FRAME_BYTES + 64);
+    frames_begin();
     buf_init(&t.got, TEXT_MAX);
 }
 
@@ -200,81 +189,8 @@ static void end(void)
     (void)close(t.stop);
     hang_up();
     (void)close(t.listener);
-    arena_free(t.arena);
-    buf_clear(&t.in);
+    frames_end();
     buf_clear(&t.got);
-}
-
-/* ---- frames ---- */
-
-static void tell(int fd, enum message_type type, const void *message)
-{
-    struct buf out;
-
-    buf_init(&out, LIMIT_FRAME_BYTES + 8);
-    (void)buf_add(&out, "\0\0\0\0\0\0\0", 8);
-    CHECK(wire_encode(message_schema(type), message, &out));
-    size_t payload = buf_len(&out) - 8;
-    for (size_t i = 0; i < 4; i++) {
-        out.data[i] = (unsigned char)(payload >> (8 * i));
-    }
-    out.data[4] = (unsigned char)type;
-    for (struct str rest = buf_str(&out); rest.len > 0;) {
-        ssize_t sent = send(fd, rest.data, rest.len, MSG_NOSIGNAL);
-        if (sent <= 0) {
-            break;
-        }
-        rest = str_slice(rest, (size_t)sent, rest.len);
-    }
-    buf_clear(&out);
-}
-
-static bool readable(int fd, int wait_ms)
-{
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    return poll(&poll_fd, 1, wait_ms) == 1;
-}
-
-static bool read_exactly(int fd, size_t len)
-{
-    while (len > 0) {
-        unsigned char *room = buf_room(&t.in, len);
-        ssize_t got = readable(fd, WAIT_MS) ? recv(fd, room, len, 0) : -1;
-        if (got <= 0) {
-            return false;
-        }
-        buf_added(&t.in, (size_t)got);
-        len -= (size_t)got;
-    }
-    return true;
-}
-
-static const void *expect(int fd, enum message_type type)
-{
-    buf_cut(&t.in, 0);
-    if (!read_exactly(fd, 8)) {
-        CHECK_CASE(false, message_name(type));
-        abort();
-    }
-    unsigned char head[8];
-    memcpy(head, buf_str(&t.in).data, 8);
-    size_t payload = (size_t)head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16;
-    buf_cut(&t.in, 0);
-    CHECK(read_exactly(fd, payload));
-    if ((enum message_type)head[4] != type) {
-        CHECK_CASE(false, message_name(type));
-        CHECK_CASE(false, message_name((enum message_type)head[4]));
-        abort();
-    }
-    arena_reset(t.arena);
-    void *message = arena_zeroed(t.arena, 1, message_schema(type)->size);
-    CHECK(wire_decode(message_schema(type), buf_str(&t.in), t.arena, message));
-    return message;
-}
-
-static bool silent(int fd)
-{
-    return !readable(fd, SHORT_MS);
 }
 
 /* ---- the vendor ---- */
