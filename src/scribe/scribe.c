@@ -17,6 +17,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -35,7 +36,7 @@ enum {
     VAULT_QUEUE_MAX = 16 * 1024 * 1024,
     MESSAGES_A_TURN = 1024, /* the more in a turn, the fewer fsyncs */
     IDLE_MS = 20,           /* without a write: a larger log is folded */
-    IDLE_LONG_MS = 1000,    /* without a write: any log is folded */
+    IDLE_LONG_MS = 1000,    /* without a write: any log is folded, then memory given back */
     LOG_BYTES_SMALL = 4 * 1024 * 1024,
     NO_ROOM_MS = 100, /* without room: the log may be what fills the disk */
 };
@@ -85,7 +86,13 @@ static void on_quiet(void *ctx)
     if (scribe->state == STATE_LOADING) {
         return;
     }
-    if (group_is_idle(scribe->group)) { /* else the next commit sets the timer again */
+    bool idle = group_is_idle(scribe->group); /* else the next commit sets the timer again */
+    if (idle && !scribe->refusing && store_log_bytes(scribe->store) == 0) {
+        store_rest(scribe->store);
+        (void)malloc_trim(0);
+        return;
+    }
+    if (idle) {
         enum store_result result = scribe->refusing ? store_give_back(scribe->store, &err)
                                                     : store_checkpoint(scribe->store, &err);
         if (result == STORE_BROKEN) {
@@ -93,8 +100,9 @@ static void on_quiet(void *ctx)
             return;
         }
     }
-    if (scribe->refusing) {
-        loop_timer_set(scribe->child.loop, &scribe->fold, NO_ROOM_MS, on_quiet, scribe);
+    if (idle || scribe->refusing) {
+        loop_timer_set(scribe->child.loop, &scribe->fold,
+                       scribe->refusing ? NO_ROOM_MS : IDLE_LONG_MS, on_quiet, scribe);
     }
 }
 

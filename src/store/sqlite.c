@@ -482,6 +482,13 @@ enum store_result store_give_back(struct store *store, struct err *err)
     return checkpoint(store, SQLITE_CHECKPOINT_TRUNCATE, err);
 }
 
+void store_rest(struct store *store)
+{
+    if (!store->writing) {
+        (void)sqlite3_db_release_memory(store->db);
+    }
+}
+
 /* ---- loading ---- */
 
 static int read_row(struct store *store, size_t place, struct err *err)

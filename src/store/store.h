@@ -74,6 +74,8 @@ int store_blob(struct store *store, uint64_t credential, struct message_blob *re
 enum store_result store_checkpoint(struct store *store, struct err *err);
 /* The same, and gives the log's room back to the disk.  Call when there was none. */
 enum store_result store_give_back(struct store *store, struct err *err);
+/* Gives back the memory of pages read and written.  Call when idle for longer. */
+void store_rest(struct store *store);
 /* Bytes in the log that are not in the file yet.  From STORE_LOG_BYTES_MAX on, store_commit()
  * folds it itself. */
 uint64_t store_log_bytes(const struct store *store);

@@ -390,8 +390,11 @@ static void note_vendor_fields(struct exchange *ex, const struct http_head *head
                                    : http_field(head, ex->pack->idempotency.replay_header);
 
     if (id != NULL) {
-        (void)snprintf(ex->vendor_id, sizeof(ex->vendor_id), "%.*s", STR_FMT(*id));
-        ex->outcome.vendor_request_id = str_from(ex->vendor_id);
+        struct str fits = str_slice(*id, 0, sizeof(ex->vendor_id) - 1);
+        if (fits.len > 0) {
+            memcpy(ex->vendor_id, fits.data, fits.len);
+        }
+        ex->outcome.vendor_request_id = str_of(ex->vendor_id, fits.len);
     }
     ex->outcome.replayed = replay != NULL && !str_equal_nocase(*replay, STR("false"));
 }

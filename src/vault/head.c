@@ -55,37 +55,41 @@ int head_find_target(const struct pack *pack, uint32_t upstream,
 /* ---- what is dropped ---- */
 
 /* Folded: lower case and '-' for '_'.  A name that ends in '*' stands for all that begin so. */
-static const char *const never_sent[] = {
-    "accept-encoding",
-    "alt-used",
-    "authorization",
-    "connection",
-    "content-length",
-    "cookie",
-    "cookie2",
-    "early-data",
-    "expect",
-    "forwarded",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "keybrake-*",
-    "max-forwards",
-    "proxy-*",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "x-agent-run-id",
-    "x-forwarded-*",
-    "x-host",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-host",
-    "x-original-url",
-    "x-real-ip",
-    "x-rewrite-url",
+#define ENTRY(text)                                                                                \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
+static const struct str never_sent[] = {
+    ENTRY("accept-encoding"),
+    ENTRY("alt-used"),
+    ENTRY("authorization"),
+    ENTRY("connection"),
+    ENTRY("content-length"),
+    ENTRY("cookie"),
+    ENTRY("cookie2"),
+    ENTRY("early-data"),
+    ENTRY("expect"),
+    ENTRY("forwarded"),
+    ENTRY("host"),
+    ENTRY("http2-settings"),
+    ENTRY("keep-alive"),
+    ENTRY("keybrake-*"),
+    ENTRY("max-forwards"),
+    ENTRY("proxy-*"),
+    ENTRY("te"),
+    ENTRY("trailer"),
+    ENTRY("transfer-encoding"),
+    ENTRY("upgrade"),
+    ENTRY("x-agent-run-id"),
+    ENTRY("x-forwarded-*"),
+    ENTRY("x-host"),
+    ENTRY("x-http-method"),
+    ENTRY("x-http-method-override"),
+    ENTRY("x-method-override"),
+    ENTRY("x-original-host"),
+    ENTRY("x-original-url"),
+    ENTRY("x-real-ip"),
+    ENTRY("x-rewrite-url"),
 };
 
 static char fold(char c)
@@ -115,12 +119,12 @@ static bool is_never_sent(struct str name)
         return true;
     }
     for (size_t i = 0; i < sizeof(never_sent) / sizeof(never_sent[0]); i++) {
-        if (never_sent[i][0] != first) {
+        struct str entry = never_sent[i];
+        struct str start = name;
+        if (entry.data[0] != first) {
             continue;
         }
-        struct str entry = str_from(never_sent[i]);
-        struct str start = name;
-        if (str_ends(entry, STR("*"))) {
+        if (entry.data[entry.len - 1] == '*') {
             entry.len--;
             start = str_slice(name, 0, entry.len);
         }
@@ -361,9 +365,9 @@ static bool is_target(struct str text)
     return true;
 }
 
-enum { HOST_TEXT_SIZE = 280 };
+enum { HOST_TEXT_MAX = 280 };
 
-static struct str host_text(const struct url *target, char *text)
+static struct str host_text(const struct url *target, struct buf *text)
 {
     bool v6 = str_index(target->host, ':', 0) < target->host.len;
     bool plain = target->port == (target->tls ? 443u : 80u);
@@ -371,12 +375,18 @@ static struct str host_text(const struct url *target, char *text)
     if (plain && !v6) {
         return target->host;
     }
-    int len = snprintf(text, HOST_TEXT_SIZE, v6 ? "[%.*s]" : "%.*s", STR_FMT(target->host));
-
-    if (len > 0 && len < HOST_TEXT_SIZE && !plain) {
-        len += snprintf(text + len, (size_t)(HOST_TEXT_SIZE - len), ":%u", target->port);
+    if (v6) {
+        (void)buf_add_char(text, '[');
     }
-    return len > 0 && len < HOST_TEXT_SIZE ? str_of(text, (size_t)len) : STR_NONE;
+    (void)buf_add_str(text, target->host);
+    if (v6) {
+        (void)buf_add_char(text, ']');
+    }
+    if (!plain) {
+        (void)buf_add_char(text, ':');
+        (void)buf_add_u64(text, target->port);
+    }
+    return text->overflow ? STR_NONE : buf_str(text);
 }
 
 /* How the body goes out.  A judged one has been collected, so its length is known. */
@@ -406,14 +416,14 @@ static int write_request(struct buf *out, const struct head_parts *parts,
                          const struct fields *fields, struct err *err)
 {
     const struct message_grant *grant = parts->grant;
-    char host_bytes[HOST_TEXT_SIZE];
-    struct str host = host_text(parts->target, host_bytes);
     struct str path = grant->path;
-    struct buf joined;
+    struct buf joined, host_bytes;
     uint64_t length;
     enum body_kind body = framing(grant, &length);
     int rc = -1;
 
+    buf_init(&host_bytes, HOST_TEXT_MAX);
+    struct str host = host_text(parts->target, &host_bytes);
     buf_init(&joined, 4 * LIMIT_TARGET_BYTES);
     if (parts->target->prefix.len > 0) {
         (void)buf_add_str(&joined, parts->target->prefix);
@@ -431,6 +441,7 @@ static int write_request(struct buf *out, const struct head_parts *parts,
         rc = 0;
     }
     buf_clear(&joined);
+    buf_clear(&host_bytes);
     return rc;
 }
 
