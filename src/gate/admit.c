@@ -62,9 +62,7 @@ static bool is_dropped(struct str name)
         return begins_named(name, "proxy");
     case 'x':
         return begins_named(name, "xforwarded") || is_named(name, "xhost") ||
-               is_named(name, "xoriginalurl") || is_named(name, "xrewriteurl") ||
-               is_named(name, "xhttpmethodoverride") || is_named(name, "xhttpmethod") ||
-               is_named(name, "xmethodoverride");
+               is_named(name, "xoriginalurl") || is_named(name, "xrewriteurl");
     default:
         return false;
     }

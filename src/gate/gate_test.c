@@ -31,14 +31,15 @@ static void test_admit(void)
     CHECK(str_equal(admit->presented[0].value, STR("vk_1")));
     CHECK(admit->presented[1].form == FORM_HEADER);
     CHECK(str_equal(admit->presented[1].name, STR("x_api_key")));
-    CHECK(admit->header_count == 3);
-    CHECK(str_equal(admit->headers[0].name, STR("stripe-account")));
-    CHECK(str_equal(admit->headers[1].name, STR("x-agent-run-id")));
+    CHECK(admit->header_count == 4);
+    CHECK(str_equal(admit->headers[0].name, STR("x-http_method-override"))); /* refused there */
+    CHECK(str_equal(admit->headers[1].name, STR("stripe-account")));
+    CHECK(str_equal(admit->headers[2].name, STR("x-agent-run-id")));
     grant();
     const struct message_forward *forward = expect(t.vault, MESSAGE_FORWARD);
-    CHECK(forward->header_count == 2);
-    CHECK(str_equal(forward->headers[0].name, STR("stripe-account")));
-    CHECK(str_equal(forward->headers[1].name, STR("idempotency-key")));
+    CHECK(forward->header_count == 3);
+    CHECK(str_equal(forward->headers[1].name, STR("stripe-account")));
+    CHECK(str_equal(forward->headers[2].name, STR("idempotency-key")));
     (void)expect(t.vault, MESSAGE_END);
     answer(200, BODY_NONE, 0);
     finish();

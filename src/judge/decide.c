@@ -10,6 +10,7 @@
 #include "judge/book.h"
 #include "judge/keys.h"
 #include "judge/params.h"
+#include "judge/plain.h"
 #include "policy/usd.h"
 
 enum verdict refuse(struct decision *decision, enum verdict verdict, const char *format, ...)
@@ -510,44 +511,6 @@ static bool rates_allow(struct judge *judge, struct decision *decision)
 
 /* ---- the body and the idempotency key ---- */
 
-/* What a reader reads as a form, the vendor must not read as JSON: the type must be the one that
- * the rule expects.  It then goes out as judged. */
-static bool body_type_fits(const struct message_admit *admit, struct decision *decision)
-{
-    static const char *const types[ENCODING_COUNT] = {
-        [ENCODING_FORM] = "application/x-www-form-urlencoded",
-        [ENCODING_JSON] = "application/json",
-        [ENCODING_MULTIPART] = "multipart/form-data",
-    };
-    const struct config *config = decision->generation->config;
-    const char *wanted = types[config->reads[decision->read_rule].encoding];
-    size_t count = 0;
-    struct str value = admit_header(admit, STR("content-type"), &count);
-    struct str type = str_trim(str_take_until(&value, ';'));
-
-    bool empty =
-        admit->body == BODY_NONE || (admit->body == BODY_LENGTH && admit->content_length == 0);
-    if (count == 0 && empty) {
-        return true;
-    }
-    /* A vendor that decodes it would read another body than we do. */
-    size_t codings = 0;
-    struct str coding = admit_header(admit, STR("content-encoding"), &codings);
-    if (codings > 1 || (codings == 1 && !str_equal_nocase(coding, STR("identity")))) {
-        (void)refuse(decision, VERDICT_BAD_REQUEST,
-                     "the body of this request must be sent as it is, without Content-Encoding");
-        return false;
-    }
-    if (count > 1 || (count == 0 && wanted != NULL) ||
-        (wanted != NULL && !str_equal_nocase(type, str_from(wanted)))) {
-        (void)refuse(decision, VERDICT_BAD_REQUEST,
-                     "the body of this request must be of one Content-Type, %s",
-                     wanted == NULL ? "whichever" : wanted);
-        return false;
-    }
-    return true;
-}
-
 static bool find_client_key(const struct message_admit *admit, struct decision *decision)
 {
     const struct pack_idempotency *idempotency = &decision->pack->idempotency;
@@ -570,16 +533,17 @@ static bool choose_body_rule(const struct message_admit *admit, struct decision 
     const struct pack *pack = decision->pack;
 
     decision->read_rule = cost_request_read(pack, &decision->match);
-    if (decision->read_rule == PACK_NONE && admit->body != BODY_NONE && pack->default_read != 0 &&
-        pack->default_read != PACK_NONE &&
-        (pack->account_param_count > 0 || params_need_body(decision->key)) &&
-        pack_encoding_of(pack, decision->path) == ENCODING_FORM) {
-        decision->read_rule = pack->default_read;
+    if (decision->read_rule == PACK_NONE && admit->body != BODY_NONE &&
+        (pack->account_param_count > 0 || params_need_body(decision->key))) {
+        enum body_encoding encoding = pack_encoding_of(pack, decision->path);
+        decision->read_rule = encoding == ENCODING_FORM   ? pack->default_read
+                              : encoding == ENCODING_JSON ? pack->default_json_read
+                                                          : PACK_NONE;
     }
     if (decision->read_rule == 0) {
         decision->read_rule = PACK_NONE;
     }
-    if (decision->read_rule != PACK_NONE && !body_type_fits(admit, decision)) {
+    if (decision->read_rule != PACK_NONE && !plain_body_type(admit, decision)) {
         return false;
     }
     if (decision->read_rule != PACK_NONE && admit->body == BODY_LENGTH &&
@@ -609,9 +573,9 @@ enum verdict decide_head(struct judge *judge, const struct message_admit *admit,
         return ret->verdict;
     }
     ret->level_count = key_levels(ret->key, judge->clock.day, ret->levels);
-    if (!bound_params_match(judge, ret) || !params_accounts_in_head(admit, arena, ret) ||
-        !allowed(admit, arena, ret) || !find_client_key(admit, ret) ||
-        !choose_body_rule(admit, ret) || !rates_allow(judge, ret)) {
+    if (!plain_method(admit, arena, ret) || !bound_params_match(judge, ret) ||
+        !params_accounts_in_head(admit, arena, ret) || !allowed(admit, arena, ret) ||
+        !find_client_key(admit, ret) || !choose_body_rule(admit, ret) || !rates_allow(judge, ret)) {
         return ret->verdict;
     }
     ret->verdict = VERDICT_ALLOWED;
@@ -639,7 +603,8 @@ static bool facts_are_good(const struct message_facts *facts, struct decision *d
         return false;
     case FACTS_TOO_LARGE:
         (void)refuse(decision, VERDICT_TOO_LARGE,
-                     "a body that keybrake must read may have 1 MiB at most");
+                     "a body that keybrake must read may have 1 MiB at most, and few parts (%.*s)",
+                     STR_FMT(str_slice(facts->problem, 0, 200)));
         return false;
     case FACTS_AMBIGUOUS:
     case FACTS_UNREADABLE:

@@ -69,7 +69,8 @@ static bool accounts_in_query(const struct message_admit *admit, struct arena *a
         bool found =
             facts_query_value(admit->query, pack->account_params[i], arena, &value, &twice);
         if (twice) {
-            (void)refuse(decision, VERDICT_BAD_REQUEST, "the query names %.*s more than once",
+            (void)refuse(decision, VERDICT_BAD_REQUEST,
+                         "the query names %.*s more than once, or cannot be read with certainty",
                          STR_FMT(pack->account_params[i]));
             return false;
         }

@@ -109,12 +109,15 @@ static enum cost_verdict check_request(const struct cost_question *question,
                                        const struct pack_cost *cost, struct err *err)
 {
     const struct message_facts *facts = question->facts;
+    struct str name;
 
     if (cost->request_read < question->config->read_count && question->query.len > 0 &&
         facts_query_touches(&question->config->reads[cost->request_read], question->query,
-                            question->arena)) {
-        (void)err_set(err, "a parameter that decides what this costs stands in the query; it "
-                           "belongs into the body");
+                            question->arena, &name)) {
+        (void)err_set(err,
+                      "a parameter that decides what this costs stands in the query (%.*s); it "
+                      "belongs into the body",
+                      STR_FMT(str_slice(name, 0, 100)));
         return COST_AMBIGUOUS;
     }
     if (facts != NULL && facts->state != FACTS_OK) {

@@ -82,7 +82,8 @@ static void start(struct facts_reading *reading)
 
 static bool needs_nothing(const struct pack_read *read)
 {
-    return read->selector_count == 0 && read->once_count == 0 && !read->refuse_card_data;
+    return read->selector_count == 0 && read->once_count == 0 && !read->refuse_card_data &&
+           read->account_prefix.len == 0;
 }
 
 static struct str trim_front(struct str body)

@@ -45,6 +45,7 @@ bool facts_query_hides_account(const struct pack *pack, struct str query, struct
 
 /* Some form key of `read`, selected or to stand once, is also in the query, in any spelling, or the
  * query cannot be read: which of the two counts, only the vendor knows. */
-bool facts_query_touches(const struct pack_read *read, struct str query, struct arena *arena);
+bool facts_query_touches(const struct pack_read *read, struct str query, struct arena *arena,
+                         struct str *ret_name);
 
 #endif

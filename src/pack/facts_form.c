@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/buf.h"
 #include "pack/facts_read.h"
 #include "pack/form.h"
 #include "pack/utf8.h"
@@ -219,7 +222,42 @@ bool facts_query_value(struct str query, struct str name, struct arena *arena,
     return true;
 }
 
-bool facts_query_touches(const struct pack_read *read, struct str query, struct arena *arena)
+/* "/amount/value" as it would stand in a query: amount[value]. */
+static struct str pointer_as_key(struct str pointer, struct arena *arena)
+{
+    struct str rest = str_slice(pointer, 1, pointer.len);
+    struct buf text;
+
+    buf_init(&text, 2 * pointer.len + 2);
+    (void)buf_add_str(&text, str_take_until(&rest, '/'));
+    while (rest.len > 0) {
+        (void)buf_add_char(&text, '[');
+        (void)buf_add_str(&text, str_take_until(&rest, '/'));
+        (void)buf_add_char(&text, ']');
+    }
+    struct str key = arena_copy(arena, buf_str(&text));
+    buf_clear(&text);
+    return key;
+}
+
+static void want_pointers(struct form_reader *reader)
+{
+    const struct pack_read *read = reader->reading->read;
+    struct wanted *all =
+        arena_zeroed(reader->reading->arena, reader->count + read->selector_count, sizeof(*all));
+
+    memcpy(all, reader->wanted, reader->count * sizeof(*all));
+    reader->wanted = all;
+    for (size_t i = 0; i < read->selector_count; i++) {
+        struct str name = read->selectors[i].name;
+        if (facts_is_pointer(&read->selectors[i]) && name.len > 1) {
+            want(reader, pointer_as_key(name, reader->reading->arena));
+        }
+    }
+}
+
+bool facts_query_touches(const struct pack_read *read, struct str query, struct arena *arena,
+                         struct str *ret_name)
 {
     struct message_facts facts = {.state = FACTS_OK};
     struct facts_reading reading = {.read = read, .arena = arena, .ret = &facts};
@@ -227,13 +265,16 @@ bool facts_query_touches(const struct pack_read *read, struct str query, struct 
 
     facts.facts = arena_zeroed(arena, read->selector_count, sizeof(*facts.facts));
     want_all(&reader);
+    want_pointers(&reader);
     if (!take_pairs(&reader, query)) {
+        *ret_name = facts.problem;
         return true;
     }
     for (size_t i = 0; i < reader.count; i++) {
         const struct wanted *wanted = &reader.wanted[i];
         bool counted = wanted->fact != NULL && wanted->fact->number > 0;
         if (wanted->seen || wanted->related || counted) {
+            *ret_name = wanted->name;
             return true;
         }
     }

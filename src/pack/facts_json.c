@@ -6,6 +6,8 @@
 #include "pack/facts_read.h"
 #include "pack/json_scan.h"
 
+enum { NAME_SHOWN = 100 };
+
 struct pointer {
     struct str *steps;
     size_t count;
@@ -184,6 +186,32 @@ static bool take_led(struct json_reader *reader, const struct json_token *token,
     return true;
 }
 
+/* Does a selector of an account end here? */
+static bool is_account(const struct json_reader *reader, size_t steps)
+{
+    const struct pack_read *read = reader->reading->read;
+
+    for (size_t i = read->selector_count - read->account_count; i < read->selector_count; i++) {
+        if ((reader->led & bit(i)) != 0 && reader->pointers[i].count == steps) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An account where nobody compares it with those that the key may act for. */
+static bool hides_account(const struct json_reader *reader, const struct json_token *token,
+                          size_t steps, bool metadata)
+{
+    struct str prefix = reader->reading->read->account_prefix;
+
+    if (prefix.len == 0 || token->kind != SCAN_TEXT || metadata || is_account(reader, steps)) {
+        return false;
+    }
+    struct str value = str_trim(json_scan_text(&reader->scan, token));
+    return str_equal_nocase(str_slice(value, 0, prefix.len), prefix);
+}
+
 /* ---- the walk ---- */
 
 static bool is_index(struct str step, uint64_t index)
@@ -249,6 +277,11 @@ static bool take_token(struct json_reader *reader, const struct json_token *toke
     if (around->array) {
         lead_to_element(reader, around, depth - 1);
     }
+    if (hides_account(reader, token, depth, around->metadata || reader->metadata)) {
+        return facts_fail(reader->reading, FACTS_AMBIGUOUS,
+                          str_slice(reader->scan.name, 0, NAME_SHOWN),
+                          "names an account in a place that is not checked");
+    }
     if ((reader->led | reader->counting) != 0 && !take_led(reader, token, depth, &inner)) {
         return false;
     }
@@ -265,6 +298,7 @@ static enum facts_state state_of(enum scan_fault fault)
 {
     switch (fault) {
     case SCAN_FAULT_DUPLICATE:
+    case SCAN_FAULT_NUMBER:
         return FACTS_AMBIGUOUS;
     case SCAN_FAULT_LIMIT:
         return FACTS_TOO_LARGE;
@@ -296,6 +330,10 @@ void facts_read_json(struct facts_reading *reading, struct str body)
         }
     }
     if (token.kind == SCAN_BAD) {
-        (void)facts_fail(reading, state_of(reader.scan.fault), STR_NONE, reader.scan.problem);
+        enum scan_fault fault = reader.scan.fault;
+        bool of_name = fault == SCAN_FAULT_DUPLICATE || fault == SCAN_FAULT_NUMBER;
+        struct str name = str_slice(reader.scan.name, 0, NAME_SHOWN);
+        (void)facts_fail(reading, state_of(fault), of_name && name.len > 0 ? name : STR("JSON"),
+                         reader.scan.problem);
     }
 }

@@ -16,6 +16,22 @@ static void add(struct facts_reading *reading, const struct message_place *place
 
 /* ---- forms ---- */
 
+/* Beside a group of its name, amount[x], a value would be ambiguous. */
+static bool has_relatives(struct facts_reading *reading, struct str name, struct str body)
+{
+    struct str fold = form_fold(name, reading->arena);
+    struct form_scan scan;
+    struct form_pair pair;
+
+    form_begin(&scan, body, reading->arena);
+    while (form_next(&scan, &pair)) {
+        if (form_fold_within(fold, pair.fold)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_named(struct facts_reading *reading, struct str pair, struct str name)
 {
     struct form_scan scan;
@@ -31,6 +47,9 @@ static void find_in_form(struct facts_reading *reading, uint32_t selector, struc
     struct message_place place = {.selector = selector, .offset = body.len, .missing = 1};
     size_t end;
 
+    if (has_relatives(reading, name, body)) {
+        return;
+    }
     place.occupied = body.len > 0 && !str_ends(body, STR("&"));
     for (size_t at = 0; at < body.len; at = end + 1) {
         end = str_index(body, '&', at);

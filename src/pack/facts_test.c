@@ -236,7 +236,7 @@ static void test_json(void)
         {"/max_tokens", "{\"max_tokens\":10,\"x\":\"\\u0041\",\"\\u0042\":1}", "i10"},
         {"/a/b", "{\"a\":{\"b\":1},\"A\":{\"b\":2}}", "ambiguous"},
         {"/a/b", "{\"c\":{\"B\":1},\"a\":{\"b\":1}}", "i1"},
-        {"/max_tokens", "{\"max_tokens\":99999999999999999999}", "too large"},
+        {"/max_tokens", "{\"max_tokens\":99999999999999999999}", "ambiguous"},
         {"/max_tokens", "{\"max_tokens\":10} trailing", "unreadable"},
         {"/max_tokens", "{\"max_tokens\":10}{\"max_tokens\":99}", "unreadable"},
         {"/max_tokens", "{\"max_tokens\":010}", "unreadable"},
@@ -438,33 +438,83 @@ static void test_query(void)
 static void test_query_touches(void)
 {
     static const struct {
-        bool touches;
         const char *query;
+        const char *form, *json; /* what is named; NULL: touches nothing */
     } cases[] = {
-        {false, ""},
-        {false, "expand[0]=latest_charge&limit=3"},
-        {true, "amount=99999"},
-        {true, "x=1&Amount=99999"},
-        {true, "amount[]=99999"},
-        {true, "amount[x]=99999"},
-        {true, "%61mount=99999"},
-        {true, "confirm=true"},
-        {true, "To=1"},
-        {true, "a;amount=1"},
-        {true, "x=%"},
+        {"", NULL, NULL},
+        {"expand[0]=latest_charge&limit=3", NULL, NULL},
+        {"amount=99999", "amount", "amount[value]"},
+        {"x=1&Amount=99999", "amount: stands there in another spelling", "amount[value]"},
+        {"amount[]=99999", "amount: stands there in another spelling", "amount[value]"},
+        {"amount[x]=99999", "amount", NULL},
+        {"amount[value]=99999", "amount", "amount[value]"},
+        {"amount[VALUE]=99999", "amount", "amount[value]: stands there in another spelling"},
+        {"%61mount=99999", "amount: stands there in another spelling", "amount[value]"},
+        {"confirm=true", "confirm", NULL},
+        {"To=1", "to", "to: stands there in another spelling"},
+        {"a;amount=1", "a ';' that is not percent-encoded", "a ';' that is not percent-encoded"},
+        {"x=%", "bad percent-encoding", "bad percent-encoding"},
     };
     struct pack_selector selectors[] = {{SELECT_FORM, STR("amount")}, {SELECT_COUNT, STR("to")}};
+    struct pack_selector pointers[] = {{SELECT_POINTER, STR("/amount/value")},
+                                       {SELECT_COUNT, STR("/to")}};
     struct str once[] = {STR("confirm")};
-    struct pack_read read = {.encoding = ENCODING_FORM,
+    struct pack_read form = {.encoding = ENCODING_FORM,
                              .selectors = selectors,
                              .selector_count = 2,
                              .once = once,
                              .once_count = 1};
+    struct pack_read json = {.encoding = ENCODING_JSON, .selectors = pointers, .selector_count = 2};
 
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct arena *arena = arena_new();
-        bool touches = facts_query_touches(&read, str_from(cases[i].query), arena);
-        CHECK_CASE(touches == cases[i].touches, cases[i].query);
+        struct str query = str_from(cases[i].query), name = STR_NONE;
+        bool touches = facts_query_touches(&form, query, arena, &name);
+        CHECK_CASE(touches == (cases[i].form != NULL), cases[i].query);
+        CHECK_CASE(!touches || str_equal(name, str_from(cases[i].form)), cases[i].query);
+        touches = facts_query_touches(&json, query, arena, &name);
+        CHECK_CASE(touches == (cases[i].json != NULL), cases[i].query);
+        CHECK_CASE(!touches || str_equal(name, str_from(cases[i].json)), cases[i].query);
+        arena_free(arena);
+    }
+}
+
+static void test_json_names(void)
+{
+    static const struct {
+        const char *body, *problem; /* NULL: it is read */
+    } cases[] = {
+        {"{\"account\":\"acct_1\",\"x\":1}", NULL},
+        {"{\"account\":\"acct_1\",\"metadata\":{\"a\":\"acct_2\"}}", NULL},
+        {"{\"metadata\":\"acct_2\"}", NULL},
+        {"{\"acct_1\":1}", NULL},
+        {"{\"x\":\"an acct_1\"}", NULL},
+        {"{\"x\":\"acct_1\"}", "x: names an account in a place that is not checked"},
+        {"{\"x\":{\"account\":\"acct_1\"}}",
+         "account: names an account in a place that is not checked"},
+        {"{\"x\":[1,\" Acct_1\"]}", "x: names an account in a place that is not checked"},
+        {"{\"x\":\"\\u0061cct_1\"}", "x: names an account in a place that is not checked"},
+        {"[\"acct_1\"]", "names an account in a place that is not checked"},
+        {"{\"value\":1,\"value\":2}", "value: the same member twice in one object"},
+        {"{\"v\\u0061lue\":1,\"value\":2}", "value: the same member twice in one object"},
+        {"{\"value\":99999999999999999999}", "value: an integer too large"},
+        {"{\"value\":1e999}", "value: a number too large or small"},
+        {"{\"value\":1}}", "JSON: something behind the end"},
+    };
+    struct pack_selector account = {SELECT_POINTER, STR("/account")};
+    struct pack_read read = {.encoding = ENCODING_JSON,
+                             .selectors = &account,
+                             .selector_count = 1,
+                             .account_count = 1,
+                             .account_prefix = STR("acct_")};
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct arena *arena = arena_new();
+        struct message_facts facts = {0};
+        facts_read(&read, str_from(cases[i].body), arena, &facts);
+        CHECK_CASE((facts.state == FACTS_OK) == (cases[i].problem == NULL), cases[i].body);
+        CHECK_CASE(cases[i].problem == NULL || facts.state != FACTS_TOO_LARGE, cases[i].body);
+        CHECK_CASE(str_equal(facts.problem, str_from(cases[i].problem)), cases[i].body);
         arena_free(arena);
     }
 }
@@ -481,5 +531,6 @@ int main(void)
     test_limits();
     test_query();
     test_query_touches();
+    test_json_names();
     return test_done();
 }

@@ -128,6 +128,7 @@ static bool grow(struct json_scan *scan)
 
 static bool add_member(struct json_scan *scan, struct str name)
 {
+    scan->name = name;
     if (scan->member_count >= SCAN_MEMBERS_MAX) {
         return bad(scan, SCAN_FAULT_LIMIT, "too many members");
     }
@@ -332,7 +333,7 @@ static bool take_fraction(struct json_scan *scan)
     for (size_t i = from; i < scan->at && exponent <= EXPONENT_MAX; i++) {
         exponent = exponent * 10 + (uint64_t)(scan->body.data[i] - '0');
     }
-    return exponent <= EXPONENT_MAX || bad(scan, SCAN_FAULT_LIMIT, "a number too large or small");
+    return exponent <= EXPONENT_MAX || bad(scan, SCAN_FAULT_NUMBER, "a number too large or small");
 }
 
 static bool to_i64(struct str text, int64_t *ret)
@@ -369,12 +370,12 @@ static bool take_number(struct json_scan *scan, struct json_token *ret)
     }
     ret->text = str_slice(scan->body, from, scan->at);
     if (ret->text.len > NUMBER_BYTES_MAX) {
-        return bad(scan, SCAN_FAULT_LIMIT, "a number too long");
+        return bad(scan, SCAN_FAULT_NUMBER, "a number too long");
     }
     bool plain = scan->at == whole_end && !(zero && ret->text.data[0] == '-');
     ret->kind = plain ? SCAN_INTEGER : SCAN_NUMBER;
     if (plain && !to_i64(ret->text, &ret->number)) {
-        return bad(scan, SCAN_FAULT_LIMIT, "an integer too large");
+        return bad(scan, SCAN_FAULT_NUMBER, "an integer too large");
     }
     return true;
 }

@@ -44,7 +44,12 @@ struct json_token {
     int64_t number;  /* INTEGER */
 };
 
-enum scan_fault { SCAN_FAULT_SYNTAX, SCAN_FAULT_DUPLICATE, SCAN_FAULT_LIMIT };
+enum scan_fault {
+    SCAN_FAULT_SYNTAX,
+    SCAN_FAULT_DUPLICATE,
+    SCAN_FAULT_NUMBER, /* one that parsers round, each in its way */
+    SCAN_FAULT_LIMIT
+};
 
 struct json_scan {
     struct str body;
@@ -58,6 +63,7 @@ struct json_scan {
     uint64_t *members; /* hashes of (object, name), open addressing */
     size_t member_count, member_size;
     uint64_t few[2 * SCAN_FEW_MEMBERS];
+    struct str name; /* the last one */
     enum scan_fault fault;
     const char *problem;
 };

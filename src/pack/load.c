@@ -278,7 +278,9 @@ static int put_pack(struct config *config, struct arena *arena, const struct pac
 int load_pack(struct config *config, struct arena *arena, struct str json, const char *file,
               struct err *err)
 {
-    struct pack pack = {.default_read = PACK_NONE, .first_byte_ms = LIMIT_FIRST_BYTE_MS};
+    struct pack pack = {.default_read = PACK_NONE,
+                        .default_json_read = PACK_NONE,
+                        .first_byte_ms = LIMIT_FIRST_BYTE_MS};
     struct load_context context = {.config = config, .pack = &pack};
     struct json_in in = {.file = file, .arena = arena, .err = err, .context = &context};
     int result = -1;

@@ -571,14 +571,15 @@ static struct pack_read request_read(const struct json_in *in, const struct load
     const struct pack *pack = context->pack;
     struct pack_read read = {.encoding = reading->json ? ENCODING_JSON : ENCODING_FORM,
                              .refuse_card_data = context->refuse_card_data};
-    size_t accounts = reading->json ? 0 : pack->account_param_count;
+    size_t accounts = reading->json ? pack->account_pointer_count : pack->account_param_count;
+    const struct str *names = reading->json ? pack->account_pointers : pack->account_params;
 
     read.selector_count = reading->count + accounts;
     read.selectors = arena_zeroed(in->arena, read.selector_count, sizeof(struct pack_selector));
     memcpy(read.selectors, reading->selectors, reading->count * sizeof(struct pack_selector));
     for (size_t i = 0; i < accounts; i++) {
         read.selectors[reading->count + i] =
-            (struct pack_selector){SELECT_FORM, pack->account_params[i]};
+            (struct pack_selector){reading->json ? SELECT_POINTER : SELECT_FORM, names[i]};
     }
     read.place_count = reading->place_count;
     read.places = arena_zeroed(in->arena, reading->place_count, sizeof(read.places[0]));
@@ -626,19 +627,28 @@ static int add_reads(struct json_in *in, const struct json_place *at,
     return load_answer_read(in, at, &target->answer, &cost->answer_read);
 }
 
-int load_default_read(struct json_in *in)
+static int add_default_read(struct json_in *in, bool json, uint32_t *ret)
 {
     struct load_context *context = load_context_of(in);
-    static const struct load_reading nothing = {.json = false};
+    const struct load_reading nothing = {.json = json};
     struct pack_read read = request_read(in, &nothing);
 
-    if (read.account_count > 0 || read.refuse_card_data) {
-        context->pack->default_read = load_add_read(context->config, &read);
-        if (context->pack->default_read == PACK_NONE) {
-            return json_in_fail(in, NULL, "there are more than %d reading rules", CONFIG_READS_MAX);
-        }
+    if (read.account_count == 0 && !read.refuse_card_data) {
+        return 0;
     }
-    return 0;
+    *ret = load_add_read(context->config, &read);
+    return *ret != PACK_NONE
+               ? 0
+               : json_in_fail(in, NULL, "there are more than %d reading rules", CONFIG_READS_MAX);
+}
+
+int load_default_read(struct json_in *in)
+{
+    struct pack *pack = load_context_of(in)->pack;
+
+    return add_default_read(in, false, &pack->default_read) != 0
+               ? -1
+               : add_default_read(in, true, &pack->default_json_read);
 }
 
 /* ---- costs and rates ---- */

@@ -493,6 +493,23 @@ static int load_account_params(struct json_in *in, const struct json_place *at, 
                          &pack->account_param_count);
 }
 
+static int load_account_pointers(struct json_in *in, const struct json_place *at, json_t *value,
+                                 void *target)
+{
+    struct pack *pack = target;
+
+    if (json_in_texts(in, at, value, ACCOUNT_PARAMS_MAX, PACK_NAME_MAX, &pack->account_pointers,
+                      &pack->account_pointer_count) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < pack->account_pointer_count; i++) {
+        if (!str_starts(pack->account_pointers[i], STR("/"))) {
+            return json_in_fail(in, at, "a JSON pointer begins with \"/\"");
+        }
+    }
+    return 0;
+}
+
 static int load_account_prefix(struct json_in *in, const struct json_place *at, json_t *value,
                                void *target)
 {
@@ -503,6 +520,7 @@ static int load_accounts(struct json_in *in, const struct json_place *at, json_t
                          void *target)
 {
     static const struct json_member members[] = {{"params", JSON_REQUIRED, load_account_params},
+                                                 {"pointers", JSON_OPTIONAL, load_account_pointers},
                                                  {"prefix", JSON_OPTIONAL, load_account_prefix}};
 
     return json_in_object(in, at, value, members, COUNT(members), target);

@@ -155,7 +155,8 @@ static bool cost_ok(const struct config *config, const struct pack_cost *cost)
 
 static bool pack_ok(const struct config *config, const struct pack *pack)
 {
-    bool ok = pack->upstream_count > 0 && index_ok(pack->default_read, config->read_count);
+    bool ok = pack->upstream_count > 0 && index_ok(pack->default_read, config->read_count) &&
+              index_ok(pack->default_json_read, config->read_count);
 
     for (size_t i = 0; i < pack->operation_count; i++) {
         ok = ok && index_ok(pack->operations[i].cost, pack->cost_count);

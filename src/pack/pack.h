@@ -376,7 +376,11 @@ struct pack {
     struct str *account_params; /* form keys whose value must be in the key's accounts, when it */
     size_t account_param_count; /* begins with account_prefix; in the body or in the query */
     struct str account_prefix;
+    /* The same in JSON: pointers.  A value that begins so elsewhere is refused. */
+    struct str *account_pointers;
+    size_t account_pointer_count;
     uint32_t default_read; /* config->reads: of a form body whose operation costs nothing */
+    uint32_t default_json_read;
     struct pack_idempotency idempotency;
     struct pack_exponent *exponents;
     size_t exponent_count;

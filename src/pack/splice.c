@@ -61,12 +61,14 @@ static void write_json(struct buf *out, struct str pointer, uint64_t value,
     (void)buf_add_str(out, place->missing > 0 && place->occupied ? STR(",") : STR_NONE);
 }
 
-/* Behind all that are put at the same place. */
-static void insert(struct splices *splices, const struct message_splice *splice)
+/* Behind all that are put at the same place; but a value that stands there, of no length, stands
+ * before what is added. */
+static void insert(struct splices *splices, const struct message_splice *splice, bool stands)
 {
     size_t at = splices->count++;
+    uint64_t behind = splice->offset + (stands ? 0 : 1);
 
-    for (; at > 0 && splices->list[at - 1].offset > splice->offset; at--) {
+    for (; at > 0 && splices->list[at - 1].offset >= behind; at--) {
         splices->list[at] = splices->list[at - 1];
     }
     splices->list[at] = *splice;
@@ -93,7 +95,7 @@ int splice_put(struct splices *splices, const struct pack_read *read,
                                     .removed = place->length,
                                     .bytes = arena_copy(arena, buf_str(&text))};
     buf_clear(&text);
-    insert(splices, &splice);
+    insert(splices, &splice, place->missing == 0);
     return 0;
 }
 

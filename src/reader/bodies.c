@@ -124,7 +124,9 @@ void body_facts(struct body *body, const struct pack_read *read, struct arena *a
     } else {
         ret->digest = digest_of(buf_str(&body->bytes));
     }
-    if (!body->complete) {
+    if (too_large && body->length > LIMIT_JUDGED_BODY_BYTES) { /* complete or not */
+        say(ret, FACTS_TOO_LARGE, STR("the body is too large to be read"));
+    } else if (!body->complete) {
         say(ret, FACTS_UNREADABLE, STR("the body did not come to its end"));
     } else if (too_large) {
         say(ret, FACTS_TOO_LARGE, STR("the body is too large to be read"));
