@@ -24,8 +24,7 @@ static bool is_digit62(char c)
     return ascii_is_digit(c) || ascii_is_alpha(c);
 }
 
-/* CRC-32 of ISO 3309 (zlib's), bit by bit: 70 bytes need no table. */
-/* Four bits a step: a table of one cache line. */
+/* CRC-32 of ISO 3309 (zlib's), four bits a step: a table of one cache line. */
 static uint32_t crc32_of(struct str text)
 {
     static const uint32_t steps[16] = {
