@@ -53,6 +53,8 @@ enum {
 
     /* doors */
     LIMIT_SESSION_CONNECTIONS = 256, /* of one sandbox, at one gate */
+    LIMIT_TUNNELS_A_GATE = 65536,
+    LIMIT_DIALS = 1024, /* connections to other hosts that are being made at one time */
 
     /* gate timers */
     LIMIT_HEAD_MS = 10 * 1000,

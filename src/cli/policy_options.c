@@ -120,6 +120,7 @@ void policy_options_write(const struct invocation *invocation, struct json_out *
     write_usd_option(invocation, out, "cap", "daily_usd_cap");
     write_usd_option(invocation, out, "total-cap", "total_usd_cap");
     write_list_option(invocation, out, "allow", "allowed_endpoints");
+    write_list_option(invocation, out, "allow-host", "allowed_hosts");
     write_text_option(invocation, out, "ttl", "expires_in");
     write_text_option(invocation, out, "expires-at", "expires_at");
     write_text_option(invocation, out, "mode", "mode");

@@ -18,6 +18,7 @@
     {"requests-per-minute", "N", "at most so many", false, false}, \
     {"requests-per-day", "N", "at most so many", false, false}, \
     {"concurrency", "N", "at most so many at once", false, false}, \
+    {"allow-host", "HOST[:PORT]", "also reached, through a tunnel, unseen", true, false}, \
     {"source", "CIDR", "only from these addresses", true, false}, \
     {"flat-price", "USD", "what a request counts when its vendor names no price", false, false}, \
     {"max-amount", "USD", "the most that one request may move", false, false}, \

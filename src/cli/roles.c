@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "control/control.h"
+#include "dialer/dialer.h"
 #include "gate/gate.h"
 #include "judge/judge.h"
 #include "parent/check.h"
@@ -19,7 +20,7 @@ static const struct {
 } roles[] = {
     {"check", check_main},   {"scribe", scribe_main}, {"unlock", unlock_main},
     {"reader", reader_main}, {"gate", gate_main},     {"control", control_main},
-    {"judge", judge_main},   {"vault", vault_main},
+    {"judge", judge_main},   {"vault", vault_main},   {"dialer", dialer_main},
 };
 
 role_main *role_find(const char *argv0)

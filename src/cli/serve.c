@@ -30,6 +30,8 @@ const struct option serve_options[] = {
      false},
     {"forward", "yes|no", "whether doors are a forward proxy too: CONNECT, SOCKS5 (yes)", false,
      false},
+    {"dial-private", "yes|no", "whether allowed hosts may be at private addresses (no)", false,
+     false},
     {"self-revoke", "yes|no", "whether a vault key may end itself (yes)", false, false},
     {"user", "NAME", "started as root: who the processes run as (keybrake)", false, false},
 };

@@ -45,7 +45,8 @@ static void on_ready(void *ctx, uint32_t events);
 static bool carries_fd(enum message_type type)
 {
     return type == MESSAGE_CHANNEL || type == MESSAGE_CONFIG || type == MESSAGE_LISTENER ||
-           type == MESSAGE_UNSEAL_KEY || type == MESSAGE_COMPILED || type == MESSAGE_UNSEALED;
+           type == MESSAGE_UNSEAL_KEY || type == MESSAGE_DIALLED || type == MESSAGE_COMPILED ||
+           type == MESSAGE_UNSEALED;
 }
 
 struct channel *channel_new(struct loop *loop, int fd, const struct channel_events *events,

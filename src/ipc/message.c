@@ -40,6 +40,8 @@ static const struct wire_field session_end_fields[] = {
 static const struct wire_field certificate_fields[] = {
     WIRE_STR(struct message_certificate, chain_pem, FILE_MAX),
     WIRE_STR(struct message_certificate, key_pem, FILE_MAX)};
+static const struct wire_field ca_fields[] = {WIRE_STR(struct message_ca, pem, FILE_MAX),
+                                              WIRE_STR(struct message_ca, sealed, TEXT_MAX)};
 static const struct wire_field resolver_fields[] = {
     WIRE_STR(struct message_resolver, resolv_conf, FILE_MAX),
     WIRE_STR(struct message_resolver, hosts, FILE_MAX)};
@@ -105,6 +107,46 @@ static const struct wire_field gate_stats_fields[] = {
     WIRE_U64(struct message_gate_stats, buffered_bytes),
     WIRE_U64(struct message_gate_stats, queue_bytes),
     WIRE_U64(struct message_gate_stats, refused_heads)};
+static const struct wire_field tunnel_fields[] = {
+    WIRE_U64(struct message_tunnel, request),
+    WIRE_ENUM(struct message_tunnel, door, DOOR_COUNT),
+    WIRE_U32(struct message_tunnel, listener),
+    WIRE_STR(struct message_tunnel, session, NAME_MAX_BYTES),
+    WIRE_STR(struct message_tunnel, source, NAME_MAX_BYTES),
+    WIRE_STR(struct message_tunnel, host, NAME_MAX_BYTES),
+    WIRE_U32(struct message_tunnel, port),
+    WIRE_ARRAY(struct message_tunnel, presented, presented_count, LIMIT_FIELDS, &presented_schema)};
+static const struct wire_field tunnelled_fields[] = {
+    WIRE_U64(struct message_tunnelled, request), WIRE_BOOL(struct message_tunnelled, splice),
+    WIRE_U64(struct message_tunnelled, key), WIRE_U64(struct message_tunnelled, dial),
+    WIRE_STR(struct message_tunnelled, request_id, NAME_MAX_BYTES)};
+static const struct wire_field tunnel_done_fields[] = {
+    WIRE_U64(struct message_tunnel_done, request),
+    WIRE_BOOL(struct message_tunnel_done, connected),
+    WIRE_STR(struct message_tunnel_done, problem, TEXT_MAX),
+    WIRE_U64(struct message_tunnel_done, bytes_in),
+    WIRE_U64(struct message_tunnel_done, bytes_out),
+    WIRE_U64(struct message_tunnel_done, total_us)};
+static const struct wire_field dial_fields[] = {WIRE_U64(struct message_dial, dial),
+                                                WIRE_U32(struct message_dial, gate),
+                                                WIRE_U64(struct message_dial, gate_incarnation),
+                                                WIRE_STR(struct message_dial, host, NAME_MAX_BYTES),
+                                                WIRE_U32(struct message_dial, port),
+                                                WIRE_BOOL(struct message_dial, allow_private)};
+static const struct wire_field dialled_fields[] = {
+    WIRE_U64(struct message_dialled, dial), WIRE_BOOL(struct message_dialled, connected),
+    WIRE_STR(struct message_dialled, problem, TEXT_MAX)};
+static const struct wire_field leaf_get_fields[] = {
+    WIRE_U64(struct message_leaf_get, request),
+    WIRE_STR(struct message_leaf_get, public_key, NAME_MAX_BYTES)};
+static const struct wire_field leaf_fields[] = {
+    WIRE_U64(struct message_leaf, request), WIRE_STR(struct message_leaf, host, NAME_MAX_BYTES),
+    WIRE_STR(struct message_leaf, certificate, TEXT_MAX),
+    WIRE_STR(struct message_leaf, problem, TEXT_MAX)};
+static const struct wire_field leaf_sign_fields[] = {
+    WIRE_U64(struct message_leaf_sign, request),
+    WIRE_STR(struct message_leaf_sign, host, NAME_MAX_BYTES),
+    WIRE_STR(struct message_leaf_sign, public_key, NAME_MAX_BYTES)};
 static const struct wire_field body_fields[] = {
     WIRE_U64(struct message_body, request), WIRE_BOOL(struct message_body, answer),
     WIRE_U64(struct message_body, generation), WIRE_U32(struct message_body, rule)};
@@ -424,6 +466,7 @@ static const struct {
     [MESSAGE_CERTIFICATE] = {"CERTIFICATE",
                              WIRE_SCHEMA(struct message_certificate, certificate_fields)},
     [MESSAGE_UNSEAL_KEY] = {"UNSEAL_KEY", WIRE_SCHEMA(struct message_empty, empty_fields)},
+    [MESSAGE_CA] = {"CA", WIRE_SCHEMA(struct message_ca, ca_fields)},
     [MESSAGE_RESOLVER] = {"RESOLVER", WIRE_SCHEMA(struct message_resolver, resolver_fields)},
     [MESSAGE_START] = {"START", WIRE_SCHEMA(struct message_empty, empty_fields)},
     [MESSAGE_DRAIN] = {"DRAIN", WIRE_SCHEMA(struct message_empty, empty_fields)},
@@ -444,6 +487,14 @@ static const struct {
     [MESSAGE_CUT_DONE] = {"CUT_DONE", WIRE_SCHEMA(struct message_cut_done, cut_done_fields)},
     [MESSAGE_GATE_STATS] = {"GATE_STATS",
                             WIRE_SCHEMA(struct message_gate_stats, gate_stats_fields)},
+    [MESSAGE_TUNNEL] = {"TUNNEL", WIRE_SCHEMA(struct message_tunnel, tunnel_fields)},
+    [MESSAGE_TUNNELLED] = {"TUNNELLED", WIRE_SCHEMA(struct message_tunnelled, tunnelled_fields)},
+    [MESSAGE_TUNNEL_DONE] = {"TUNNEL_DONE",
+                             WIRE_SCHEMA(struct message_tunnel_done, tunnel_done_fields)},
+    [MESSAGE_LEAF_GET] = {"LEAF_GET", WIRE_SCHEMA(struct message_leaf_get, leaf_get_fields)},
+    [MESSAGE_LEAF] = {"LEAF", WIRE_SCHEMA(struct message_leaf, leaf_fields)},
+    [MESSAGE_DIAL] = {"DIAL", WIRE_SCHEMA(struct message_dial, dial_fields)},
+    [MESSAGE_DIALLED] = {"DIALLED", WIRE_SCHEMA(struct message_dialled, dialled_fields)},
     [MESSAGE_BODY] = {"BODY", WIRE_SCHEMA(struct message_body, body_fields)},
     [MESSAGE_BODY_DATA] = {"BODY_DATA", WIRE_SCHEMA(struct message_body_data, body_data_fields)},
     [MESSAGE_BODY_END] = {"BODY_END", WIRE_SCHEMA(struct message_body_end, body_end_fields)},
@@ -462,6 +513,8 @@ static const struct {
     [MESSAGE_SIGNED] = {"SIGNED", WIRE_SCHEMA(struct message_signed, signed_fields)},
     [MESSAGE_VAULT_STATS] = {"VAULT_STATS",
                              WIRE_SCHEMA(struct message_vault_stats, vault_stats_fields)},
+    [MESSAGE_LEAF_SIGN] = {"LEAF_SIGN", WIRE_SCHEMA(struct message_leaf_sign, leaf_sign_fields)},
+    [MESSAGE_LEAF_SIGNED] = {"LEAF_SIGNED", WIRE_SCHEMA(struct message_leaf, leaf_fields)},
     [MESSAGE_FORWARD] = {"FORWARD", WIRE_SCHEMA(struct message_forward, forward_fields)},
     [MESSAGE_HEAD] = {"HEAD", WIRE_SCHEMA(struct message_head, head_fields)},
     [MESSAGE_DATA] = {"DATA", WIRE_SCHEMA(struct message_data, data_fields)},
@@ -520,8 +573,8 @@ const char *role_name(enum process_role role)
     static const char *const names[ROLE_COUNT] = {
         [ROLE_NONE] = "none",     [ROLE_PARENT] = "parent",   [ROLE_GATE] = "gate",
         [ROLE_READER] = "reader", [ROLE_JUDGE] = "judge",     [ROLE_SCRIBE] = "scribe",
-        [ROLE_VAULT] = "vault",   [ROLE_CONTROL] = "control", [ROLE_CHECK] = "check",
-        [ROLE_UNLOCK] = "unlock",
+        [ROLE_VAULT] = "vault",   [ROLE_CONTROL] = "control", [ROLE_DIALER] = "dialer",
+        [ROLE_CHECK] = "check",   [ROLE_UNLOCK] = "unlock",
     };
     return role < ROLE_COUNT ? names[role] : "?";
 }

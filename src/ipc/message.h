@@ -31,6 +31,7 @@ enum process_role {
     ROLE_SCRIBE,
     ROLE_VAULT,
     ROLE_CONTROL,
+    ROLE_DIALER,
     ROLE_CHECK,  /* one-shot: compiles configuration and packs */
     ROLE_UNLOCK, /* one-shot: brings the unsealing key into secret memory */
     ROLE_COUNT
@@ -48,6 +49,7 @@ enum message_type {
     MESSAGE_SESSION_END, /* gate: a session's sockets and connections end */
     MESSAGE_CERTIFICATE, /* gate, control */
     MESSAGE_UNSEAL_KEY,  /* + fd: vault */
+    MESSAGE_CA,          /* vault, control: the exported CA */
     MESSAGE_RESOLVER,    /* vault */
     MESSAGE_START,       /* all that a child needs has been sent */
     MESSAGE_DRAIN,       /* take nothing new, finish, say DRAINED */
@@ -71,6 +73,15 @@ enum message_type {
     MESSAGE_CUT,      /* judge -> gate: the key is dead; end its streams */
     MESSAGE_CUT_DONE, /* gate -> judge */
     MESSAGE_GATE_STATS,
+    MESSAGE_TUNNEL,    /* gate -> judge: may this connection be for that host? */
+    MESSAGE_TUNNELLED, /* judge -> gate: it may; an ANSWER: it may not */
+    MESSAGE_TUNNEL_DONE,
+    MESSAGE_LEAF_GET, /* gate -> judge: a certificate for the host of that tunnel */
+    MESSAGE_LEAF,
+
+    /* judge -> dialer -> gate */
+    MESSAGE_DIAL,
+    MESSAGE_DIALLED, /* + fd, when there is a connection */
 
     /* gate, vault -> reader; reader -> judge */
     MESSAGE_BODY,
@@ -90,6 +101,8 @@ enum message_type {
     MESSAGE_SIGN_HEAD,
     MESSAGE_SIGNED,
     MESSAGE_VAULT_STATS,
+    MESSAGE_LEAF_SIGN, /* judge -> vault */
+    MESSAGE_LEAF_SIGNED,
 
     /* gate <-> vault, by grant */
     MESSAGE_FORWARD,
@@ -190,6 +203,11 @@ struct message_session_end {
 struct message_certificate {
     struct str chain_pem;
     struct str key_pem; /* wiped by both ends after use */
+};
+
+struct message_ca {
+    struct str pem;    /* the certificate */
+    struct str sealed; /* its key, for the vaults alone; empty for control */
 };
 
 struct message_resolver {
@@ -322,6 +340,66 @@ struct message_cut_done {
 struct message_gate_stats {
     uint64_t connections, connections_idle, streams, buffered_bytes, queue_bytes;
     uint64_t refused_heads; /* total since start: answered 400 before the judge */
+};
+
+/* A connection that is not for us by its bytes, but for `host`.  Who asks is known by the
+ * credentials of its CONNECT or SOCKS5 request, or by the session whose socket it came to. */
+struct message_tunnel {
+    uint64_t request; /* a number as of ADMIT */
+    enum door door;
+    uint32_t listener;
+    struct str session; /* empty: a public door */
+    struct str source;
+    struct str host; /* a name in lower case, or an address; without a port */
+    uint32_t port;
+    struct message_presented *presented; /* of Proxy-Authorization, or SOCKS5's */
+    size_t presented_count;
+};
+
+/* Until TUNNEL_DONE the tunnel is open: CUT of `key` ends it. */
+struct message_tunnelled {
+    uint64_t request;
+    bool splice;   /* to that host, unseen; else we end its TLS, and each request comes by ADMIT */
+    uint64_t key;  /* 0: of a session without one */
+    uint64_t dial; /* splice: the dialer's number, by which the connection comes */
+    struct str request_id;
+};
+
+/* Exactly one after each TUNNELLED. */
+struct message_tunnel_done {
+    uint64_t request;
+    bool connected; /* splice: there was a connection */
+    struct str problem;
+    uint64_t bytes_in, bytes_out; /* from the client, to the client */
+    uint64_t total_us;
+};
+
+struct message_dial {
+    uint64_t dial;             /* the judge's number */
+    uint32_t gate;             /* who gets the connection, */
+    uint64_t gate_incarnation; /* in this life only */
+    struct str host;
+    uint32_t port;
+    bool allow_private; /* loopback and private addresses too */
+};
+
+struct message_dialled {
+    uint64_t dial;
+    bool connected;     /* then the socket is with it */
+    struct str problem; /* one sentence */
+};
+
+/* The host is the one that the judge has for this tunnel; the gate does not name it. */
+struct message_leaf_get {
+    uint64_t request;
+    struct str public_key; /* SubjectPublicKeyInfo */
+};
+
+struct message_leaf {
+    uint64_t request; /* as in LEAF_GET */
+    struct str host;
+    struct str certificate; /* DER; empty: `problem` says why */
+    struct str problem;
 };
 
 /* ---- the reader ---- */
@@ -496,6 +574,12 @@ struct message_release {
 
 struct message_forget_credential {
     uint64_t credential;
+};
+
+struct message_leaf_sign {
+    uint64_t request; /* of the gate of the vault's index */
+    struct str host;
+    struct str public_key;
 };
 
 struct message_sign_head {

@@ -298,6 +298,36 @@ void audit_server(struct judge *judge, const char *reason, struct str detail)
     write_row(judge, &row);
 }
 
+void audit_tunnel(struct judge *judge, const struct audit_tunnel *tunnel)
+{
+    char authority[300];
+    struct message_row_audit row = {
+        .event = AUDIT_REQUEST,
+        .request_id = tunnel->request_id,
+        .method = STR("CONNECT"),
+        .verdict = STR("allowed"),
+        .reason = str_from(tunnel->reason),
+        .door = str_from(door_name(tunnel->door)),
+        .source = cut(tunnel->source, LIMIT_LABEL_BYTES),
+    };
+
+    (void)snprintf(authority, sizeof(authority), "%.*s:%u",
+                   STR_FMT(str_slice(tunnel->host, 0, 256)), tunnel->port);
+    row.path = str_from(authority);
+    if (tunnel->key != NULL) {
+        row.key = tunnel->key->number;
+        row.vendor = tunnel->key->vendor;
+        row.policy_version = tunnel->key->policy_version;
+    }
+    if (tunnel->done != NULL) {
+        row.bytes_in = tunnel->done->bytes_out; /* seen from us: in from upstream */
+        row.bytes_out = tunnel->done->bytes_in;
+        row.total_us = tunnel->done->total_us;
+        row.detail = cut(tunnel->done->problem, LIMIT_LABEL_BYTES);
+    }
+    write_row(judge, &row);
+}
+
 /* ---- the head ---- */
 
 void audit_sign_head(struct judge *judge)

@@ -25,6 +25,17 @@ void audit_control(struct judge *judge, struct str actor, const char *action, co
                    struct str object, struct str detail);
 void audit_server(struct judge *judge, const char *reason, struct str detail);
 
+/* Of a tunnel that is spliced: its beginning (`done` is NULL) and its end. */
+struct audit_tunnel {
+    struct str request_id, host, source;
+    const struct key *key; /* may be NULL */
+    enum door door;
+    uint32_t port;
+    const char *reason;
+    const struct message_tunnel_done *done;
+};
+void audit_tunnel(struct judge *judge, const struct audit_tunnel *tunnel);
+
 void audit_tick(struct judge *judge); /* each second: counts; each minute: the head to be signed */
 void audit_sign_head(struct judge *judge);
 void audit_signed(struct judge *judge, const struct message_signed *signed_head);

@@ -463,8 +463,7 @@ void call_key_patch(struct call *call)
         call_refuse(call, 412, "changed", "the policy is at version %" PRIu64, key->policy_version);
         return;
     }
-    if (!wire_decode(&policy_schema, str_of(key->policy_bytes, key->policy_len), call->arena,
-                     &old)) {
+    if (!policy_decode(str_of(key->policy_bytes, key->policy_len), call->arena, &old)) {
         call_refuse(call, 409, "conflict", "the policy cannot be read");
         return;
     }

@@ -279,7 +279,7 @@ static bool key_lives(struct judge *judge, struct decision *decision)
     return false;
 }
 
-static bool source_allowed(const struct message_admit *admit, struct decision *decision)
+bool decide_source(const struct message_admit *admit, struct decision *decision)
 {
     for (struct key *key = decision->key; key != NULL; key = key->parent) {
         const struct rules *rules = key_rules(key);
@@ -568,7 +568,7 @@ enum verdict decide_head(struct judge *judge, const struct message_admit *admit,
     }
     find_vendor(admit, ret);
     if ((as == NULL && !decide_find_key(judge, admit, ret)) || !find_pack(judge, admit, ret) ||
-        !decide_lives(judge, ret) || !source_allowed(admit, ret) ||
+        !decide_lives(judge, ret) || !decide_source(admit, ret) ||
         !credential_there(judge, arena, ret) || !route(admit, ret)) {
         return ret->verdict;
     }

@@ -40,6 +40,7 @@ struct str admit_header(const struct message_admit *admit, struct str name, size
 bool decide_key_is_honoured(const struct message_admit *admit, const struct decision *decision);
 
 /* What idempotency is scoped by: the key's own scope, its run, its label, its id. */
+bool decide_source(const struct message_admit *admit, struct decision *decision);
 struct str decide_scope(const struct key *key);
 
 #endif

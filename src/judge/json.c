@@ -102,7 +102,7 @@ void json_key(struct json_out *out, const struct judge *judge, struct key *key, 
         member(out, "token", token);
     }
     member(out, "status", str_from(key_status_name(key_status_now(judge, key))));
-    if (wire_decode(&policy_schema, str_of(key->policy_bytes, key->policy_len), arena, &policy)) {
+    if (policy_decode(str_of(key->policy_bytes, key->policy_len), arena, &policy)) {
         policy.total_cap = key->total_cap; /* what holds */
         policy_json_members(out, &policy);
     }

@@ -9,6 +9,7 @@
 #include "judge/book.h"
 #include "judge/number.h"
 #include "judge/revoke.h"
+#include "judge/tunnel.h"
 
 enum { DAY_MS = 24 * 3600 * 1000 };
 
@@ -89,7 +90,7 @@ static bool load_policy(struct judge *judge, struct key *key, struct str encoded
     struct policy policy;
     char *bytes = mem_copy(encoded.data, encoded.len);
 
-    if (!wire_decode(&policy_schema, str_of(bytes, encoded.len), judge->scratch, &policy)) {
+    if (!policy_decode(str_of(bytes, encoded.len), judge->scratch, &policy)) {
         free(bytes);
         return false;
     }
@@ -103,7 +104,7 @@ void key_set_policy(struct key *key, struct str policy_bytes)
     struct arena *arena = arena_new();
     struct policy copy;
     char *bytes = mem_copy(policy_bytes.data, policy_bytes.len);
-    bool good = wire_decode(&policy_schema, str_of(bytes, policy_bytes.len), arena, &copy);
+    bool good = policy_decode(str_of(bytes, policy_bytes.len), arena, &copy);
 
     assert(good); /* we have just encoded it */
     (void)good;
@@ -117,7 +118,7 @@ static bool parse_rules(struct rules *rules, struct str encoded)
     struct policy *policy = &rules->policy;
     struct err err;
 
-    if (!wire_decode(&policy_schema, encoded, rules->arena, policy)) {
+    if (!policy_decode(encoded, rules->arena, policy)) {
         return false;
     }
     rules->entries = arena_zeroed(rules->arena, policy->entry_count, sizeof(struct entry));
@@ -258,6 +259,7 @@ static struct key *new_key(struct judge *judge, const struct message_row_key *ro
     memcpy(&key->id, row->id.data, sizeof(key->id));
     key->token = row->token_digest;
     list_init(&key->requests);
+    list_init(&key->tunnels);
     list_init(&key->ended_link);
     list_add(&judge->keys, &key->link);
     table_add(&judge->keys_by_number, key);
@@ -336,6 +338,7 @@ void keys_link_parents(struct judge *judge)
 void keys_remove(struct judge *judge, struct key *key)
 {
     assert(list_empty(&key->requests) && key->child_count == 0);
+    tunnels_key_gone(key);
     loop_timer_stop(judge->loop, &key->expiry);
     if (list_empty(&key->ended_link)) {
         judge->live_keys -= key->policy_bytes == NULL ? 0 : 1;

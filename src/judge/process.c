@@ -22,6 +22,7 @@
 #include "judge/record.h"
 #include "judge/request.h"
 #include "judge/revoke.h"
+#include "judge/tunnel.h"
 
 enum {
     TICK_MS = 100,
@@ -32,6 +33,7 @@ enum {
     READER_QUEUE_MAX = 64 * 1024,
     SCRIBE_QUEUE_MAX = 512 * 1024 * 1024, /* record.c bounds what is in it */
     SCRIBE_MESSAGES_A_TURN = 4096,        /* loading: nothing else goes on */
+    DIALER_QUEUE_MAX = 4 * 1024 * 1024,
     DRAIN_LOOK_MS = 50,
 };
 
@@ -57,6 +59,9 @@ static void on_done(void *ctx, struct channel *from, const void *message, int fd
 
     (void)from;
     (void)fd;
+    if (done->grant == 0 && tunnel_abandoned(gate, done->request)) {
+        return;
+    }
     if (done->grant == 0) {
         admission_abandoned(gate->judge, gate, done->request);
     } else {
@@ -84,8 +89,39 @@ static void on_gate_stats(void *ctx, struct channel *from, const void *message, 
     gate->gate_stats = *stats;
 }
 
+static void on_tunnel(void *ctx, struct channel *from, const void *message, int fd)
+{
+    struct peer *gate = ctx;
+
+    (void)from;
+    (void)fd;
+    now_update(gate->judge);
+    tunnel_ask(gate->judge, gate, message);
+}
+
+static void on_tunnel_done(void *ctx, struct channel *from, const void *message, int fd)
+{
+    struct peer *gate = ctx;
+
+    (void)from;
+    (void)fd;
+    tunnel_done(gate->judge, gate, message);
+}
+
+static void on_leaf_get(void *ctx, struct channel *from, const void *message, int fd)
+{
+    struct peer *gate = ctx;
+
+    (void)from;
+    (void)fd;
+    tunnel_leaf_get(gate->judge, gate, message);
+}
+
 static const struct channel_accept gate_accepts[] = {
     {MESSAGE_ADMIT, 0, on_admit},
+    {MESSAGE_TUNNEL, 0, on_tunnel},
+    {MESSAGE_TUNNEL_DONE, 0, on_tunnel_done},
+    {MESSAGE_LEAF_GET, 0, on_leaf_get},
     {MESSAGE_DONE, 0, on_done},
     {MESSAGE_CUT_DONE, 0, on_cut_done},
     {MESSAGE_GATE_STATS, 0, on_gate_stats},
@@ -156,12 +192,19 @@ static void on_vault_stats(void *ctx, struct channel *from, const void *message,
     vault->vault_stats = *stats;
 }
 
+static void on_leaf_signed(void *ctx, struct channel *from, const void *message, int fd)
+{
+    struct peer *vault = ctx;
+
+    (void)from;
+    (void)fd;
+    tunnel_leaf_signed(vault->judge, vault, message);
+}
+
 static const struct channel_accept vault_accepts[] = {
-    {MESSAGE_SENT, 0, on_sent},
-    {MESSAGE_OUTCOME, 0, on_outcome},
-    {MESSAGE_REVOKED, 0, on_cut_done},
-    {MESSAGE_SIGNED, 0, on_signed},
-    {MESSAGE_VAULT_STATS, 0, on_vault_stats},
+    {MESSAGE_LEAF_SIGNED, 0, on_leaf_signed}, {MESSAGE_SENT, 0, on_sent},
+    {MESSAGE_OUTCOME, 0, on_outcome},         {MESSAGE_REVOKED, 0, on_cut_done},
+    {MESSAGE_SIGNED, 0, on_signed},           {MESSAGE_VAULT_STATS, 0, on_vault_stats},
 };
 
 /* ---- control ---- */
@@ -332,6 +375,8 @@ static struct peer **place_of(struct judge *judge, enum process_role role, uint3
         return &judge->scribe;
     case ROLE_CONTROL:
         return &judge->control;
+    case ROLE_DIALER:
+        return &judge->dialer;
     case ROLE_NONE:
     case ROLE_PARENT:
     case ROLE_JUDGE:
@@ -394,6 +439,7 @@ static void on_closed(void *ctx, struct channel *channel)
     list_remove(&peer->link);
     if (peer->role == ROLE_GATE) {
         grant_gate_gone(judge, peer);
+        tunnels_gate_gone(peer);
     } else if (peer->role == ROLE_VAULT) {
         grant_vault_gone(judge, peer);
     } else if (peer->role == ROLE_READER) {
@@ -424,6 +470,7 @@ static const struct peer_kind kinds[ROLE_COUNT] = {
     [ROLE_VAULT] = KIND(vault_accepts, VAULT_QUEUE_MAX, 0, false),
     [ROLE_SCRIBE] = KIND(scribe_accepts, SCRIBE_QUEUE_MAX, SCRIBE_MESSAGES_A_TURN, false),
     [ROLE_CONTROL] = KIND(control_accepts, CONTROL_QUEUE_MAX, 0, true),
+    [ROLE_DIALER] = {NULL, 0, {.queue_max = DIALER_QUEUE_MAX}}, /* it answers the gate */
 };
 
 void process_channel(struct judge *judge, enum process_role role, uint32_t index,
@@ -450,6 +497,7 @@ void process_channel(struct judge *judge, enum process_role role, uint32_t index
     peer->incarnation = incarnation;
     peer->cut_done = judge->next_cut; /* born after all cuts so far: it has nothing to cut */
     peer->requests = TABLE_OF(struct request, number);
+    peer->tunnels = TABLE_OF(struct tunnel, number);
     list_init(&peer->grants);
     list_add(&judge->peers, &peer->link);
     peer->channel = channel_new(judge->loop, fd, &events, &kinds[role].limits, peer);

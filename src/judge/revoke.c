@@ -143,11 +143,11 @@ struct victims {
     size_t count;
 };
 
-/* Only keys with requests under way have anything to cut. */
+/* Only keys with requests or tunnels under way have anything to cut. */
 static void add_victim(struct victims *victims, struct judge *judge, struct key *key)
 {
     admission_cut(judge, key);
-    if (!list_empty(&key->requests)) {
+    if (!list_empty(&key->requests) || !list_empty(&key->tunnels)) {
         victims->numbers =
             mem_grow(victims->numbers, victims->count + 1, sizeof(victims->numbers[0]));
         victims->numbers[victims->count++] = key->number;
@@ -254,7 +254,7 @@ void revoke_stop(struct judge *judge, const struct stop *stop, revoke_done *done
 
     for (struct list *at = judge->keys.next; at != &judge->keys; at = at->next) {
         struct key *key = LIST_THING(at, struct key, link);
-        if (!list_empty(&key->requests) && stop_hits(stop, key)) {
+        if ((!list_empty(&key->requests) || !list_empty(&key->tunnels)) && stop_hits(stop, key)) {
             add_victim(&victims, judge, key);
         }
     }

@@ -51,6 +51,7 @@ struct peer {
     bool unheard;          /* what it said behind a broken message is lost */
     uint64_t cut_done;     /* the highest cut it has confirmed */
     struct table requests; /* of a gate: struct request by number */
+    struct table tunnels;  /* of a gate: struct tunnel by number */
     struct list grants;    /* of a vault: struct request by vault_link */
     struct message_gate_stats gate_stats;
     struct message_vault_stats vault_stats;
@@ -132,6 +133,7 @@ struct key {
     struct list link;       /* all keys, the newest last */
     struct list ended_link; /* ended ones, the oldest first */
     struct list requests;   /* by key_link */
+    struct list tunnels;    /* by key_link */
     struct loop_timer expiry;
 };
 
@@ -269,7 +271,7 @@ struct judge {
 
     struct list peers; /* all, the dying too */
     struct peer *gates[PEERS_MAX], *vaults[PEERS_MAX], *readers[PEERS_MAX];
-    struct peer *scribe, *control;
+    struct peer *scribe, *control, *dialer;
 
     bool started, loading, loaded, ready, draining;
     unsigned ticks, drain_looks;
@@ -316,6 +318,7 @@ struct judge {
     size_t open_requests;
 
     /* revoking */
+    uint64_t next_dial;
     struct list cuts;
     uint64_t next_cut;
 

@@ -432,6 +432,7 @@ struct config {
     struct str public_url; /* empty: made from the first listener */
     uint64_t ttl_default_ms, ttl_max_ms;
     bool self_revoke;
+    bool dial_private; /* tunnels to other hosts may end at private addresses */
     uint64_t memory_bytes; /* ceiling; 0: a quarter of RAM */
     /* Not on the wire: header_is_credential()'s, sorted. */
     struct str *credential_headers;

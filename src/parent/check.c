@@ -142,6 +142,7 @@ static void apply_settings(struct check *check)
     check->config.ttl_default_ms =
         LIMIT_TTL_DEFAULT_MS < settings->ttl_max_ms ? LIMIT_TTL_DEFAULT_MS : settings->ttl_max_ms;
     check->config.self_revoke = settings->self_revoke;
+    check->config.dial_private = settings->dial_private;
     check->config.memory_bytes = settings->memory_bytes;
 }
 

@@ -256,7 +256,7 @@ static void send_config(struct process *process)
     const struct supplies *supplies = &process->house->supplies;
     struct message_config config = {.generation = supplies->generation};
 
-    if (process->role != ROLE_SCRIBE) {
+    if (process->role != ROLE_SCRIBE && process->role != ROLE_DIALER) {
         hand(process, MESSAGE_CONFIG, &config, supplies->config_fd);
     }
 }
@@ -300,10 +300,15 @@ static void send_listeners(struct process *process)
     }
 }
 
+static bool takes_resolver(const struct process *process)
+{
+    return process->role == ROLE_VAULT || process->role == ROLE_DIALER;
+}
+
 static void start(struct process *process)
 {
     send_certificate(process);
-    if (process->role == ROLE_VAULT) {
+    if (takes_resolver(process)) {
         tell(process, MESSAGE_RESOLVER, &process->house->supplies.resolver);
     }
     tell(process, MESSAGE_START, &(struct message_empty){0});
@@ -329,7 +334,7 @@ void house_send_certificate(struct house *house)
 void house_send_resolver(struct house *house)
 {
     for (size_t i = 0; i < house->count; i++) {
-        if (house->processes[i].role == ROLE_VAULT && house->processes[i].state != BORN) {
+        if (takes_resolver(&house->processes[i]) && house->processes[i].state != BORN) {
             tell(&house->processes[i], MESSAGE_RESOLVER, &house->supplies.resolver);
         }
     }
@@ -687,10 +692,11 @@ static void add(struct house *house, enum process_role role, uint32_t index)
 void house_init(struct house *house, struct loop *loop, uint32_t gates)
 {
     house->loop = loop;
-    house->processes = mem_array(3 + 3 * (size_t)gates, sizeof(struct process));
+    house->processes = mem_array(4 + 3 * (size_t)gates, sizeof(struct process));
     add(house, ROLE_SCRIBE, 0);
     add(house, ROLE_JUDGE, 0);
     add(house, ROLE_CONTROL, 0);
+    add(house, ROLE_DIALER, 0);
     for (uint32_t i = 0; i < gates; i++) {
         add(house, ROLE_VAULT, i);
         add(house, ROLE_READER, i);

@@ -22,6 +22,7 @@ static const struct wire_field settings_fields[] = {
     WIRE_BOOL(struct settings, insecure_listen),
     WIRE_BOOL(struct settings, self_revoke),
     WIRE_BOOL(struct settings, forward),
+    WIRE_BOOL(struct settings, dial_private),
     WIRE_U64(struct settings, ttl_max_ms),
     WIRE_U64(struct settings, memory_bytes)};
 const struct wire_schema settings_schema = WIRE_SCHEMA(struct settings, settings_fields);
@@ -41,6 +42,7 @@ static const struct row {
     {"tls-key", KIND_TEXT, offsetof(struct settings, tls_key)},
     {"insecure-listen", KIND_FLAG, offsetof(struct settings, insecure_listen)},
     {"forward", KIND_FLAG, offsetof(struct settings, forward)},
+    {"dial-private", KIND_FLAG, offsetof(struct settings, dial_private)},
     {"self-revoke", KIND_FLAG, offsetof(struct settings, self_revoke)},
     {"ttl-max", KIND_DURATION, offsetof(struct settings, ttl_max_ms)},
     {"packs", KIND_TEXT, offsetof(struct settings, packs)},

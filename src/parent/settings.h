@@ -24,7 +24,8 @@ struct settings {
     uint32_t gates;
     struct str public_url, tls_cert, tls_key, packs, user;
     bool insecure_listen, self_revoke;
-    bool forward; /* doors are a proxy too: CONNECT, absolute form, SOCKS5 */
+    bool forward;      /* doors are a proxy too: CONNECT, absolute form, SOCKS5 */
+    bool dial_private; /* tunnels to allowed_hosts may end at private addresses */
     uint64_t ttl_max_ms;
     uint64_t memory_bytes; /* 0: a quarter of what the machine has */
 };

@@ -7,6 +7,7 @@ static const struct {
     {ROLE_GATE, ROLE_JUDGE},   {ROLE_GATE, ROLE_VAULT},   {ROLE_GATE, ROLE_READER},
     {ROLE_VAULT, ROLE_JUDGE},  {ROLE_VAULT, ROLE_READER}, {ROLE_VAULT, ROLE_SCRIBE},
     {ROLE_READER, ROLE_JUDGE}, {ROLE_JUDGE, ROLE_SCRIBE}, {ROLE_CONTROL, ROLE_JUDGE},
+    {ROLE_JUDGE, ROLE_DIALER}, {ROLE_DIALER, ROLE_GATE},
 };
 
 bool role_is_many(enum process_role role)
@@ -30,8 +31,8 @@ bool topology_connects(enum process_role a, uint32_t a_index, enum process_role 
 unsigned role_exposure(enum process_role role)
 {
     static const unsigned exposure[ROLE_COUNT] = {
-        [ROLE_SCRIBE] = 1,  [ROLE_JUDGE] = 2,  [ROLE_VAULT] = 3,
-        [ROLE_CONTROL] = 4, [ROLE_READER] = 5, [ROLE_GATE] = 6,
+        [ROLE_SCRIBE] = 1,  [ROLE_JUDGE] = 2,  [ROLE_VAULT] = 3, [ROLE_DIALER] = 4,
+        [ROLE_CONTROL] = 5, [ROLE_READER] = 6, [ROLE_GATE] = 7,
     };
     return role < ROLE_COUNT ? exposure[role] : 0;
 }

@@ -81,6 +81,9 @@ int bounds_check(const struct call_bounds *bounds, const struct policy *policy,
         return err_set(err, "this token issues keys that live %llu s at most",
                        (unsigned long long)(bounds->ttl_max_ms / 1000));
     }
+    if (policy->host_count > 0) {
+        return err_set(err, "this token may not issue keys with allowed_hosts");
+    }
     if (check_cap("daily_usd_cap", policy->daily_cap, bounds->daily_cap, err) < 0 ||
         check_cap("total_usd_cap", total_of(policy), bounds->total_cap, err) < 0) {
         return -1;

@@ -7,12 +7,14 @@
 #include "base/limits.h"
 #include "policy/allowlist.h"
 #include "policy/cidr.h"
+#include "policy/hosts.h"
 #include "policy/token.h"
 
 enum {
     VALUE_BYTES_MAX = 255,     /* of a list of strings */
     CLOCK_SLACK_MS = 1000,     /* between control, which reads the clock first, and the judge */
     RATE_MAX = 1000 * 1000000, /* requests per minute, per day, at once */
+    OLDEST_FIELDS = 28,        /* of the first policies that were stored */
 };
 
 static const struct wire_field policy_fields[] = {
@@ -43,8 +45,22 @@ static const struct wire_field policy_fields[] = {
     WIRE_ARRAY(struct policy, models, model_count, LIMIT_LIST_VALUES, &wire_str_schema),
     WIRE_ARRAY(struct policy, accounts, account_count, LIMIT_LIST_VALUES, &wire_str_schema),
     WIRE_ARRAY(struct policy, customers, customer_count, LIMIT_LIST_VALUES, &wire_str_schema),
-    WIRE_ARRAY(struct policy, sources, source_count, LIMIT_LIST_VALUES, &wire_str_schema)};
+    WIRE_ARRAY(struct policy, sources, source_count, LIMIT_LIST_VALUES, &wire_str_schema),
+    WIRE_ARRAY(struct policy, hosts, host_count, LIMIT_LIST_VALUES, &wire_str_schema)};
 const struct wire_schema policy_schema = WIRE_SCHEMA(struct policy, policy_fields);
+
+bool policy_decode(struct str bytes, struct arena *arena, struct policy *ret)
+{
+    struct wire_schema schema = policy_schema;
+
+    for (; schema.count >= OLDEST_FIELDS; schema.count--) {
+        *ret = (struct policy){0};
+        if (wire_decode(&schema, bytes, arena, ret)) {
+            return true;
+        }
+    }
+    return false;
+}
 
 /* ---- checking ---- */
 
@@ -227,6 +243,8 @@ static const struct list_field list_fields[] = {
     LIST_FIELD("customers", FIELD_CUSTOMERS, customers, customer_count, any_value, "a customer id"),
     LIST_FIELD("sources", FIELD_SOURCES, sources, source_count, is_network,
                "an address or a network such as 10.0.0.0/8"),
+    LIST_FIELD("allowed_hosts", FIELD_HOSTS, hosts, host_count, host_entry_is_valid,
+               "a host such as pypi.org, *.pythonhosted.org or deb.debian.org:80"),
     LIST_FIELD("allowed_endpoints", FIELD_ENTRIES, entries, entry_count, NULL, NULL),
 };
 enum { LIST_FIELD_COUNT = sizeof(list_fields) / sizeof(list_fields[0]) };
@@ -434,7 +452,8 @@ static bool list_is_narrower(const struct policy *next, const struct policy *old
     size_t old_count;
     const struct str *next_list = list_get(next, field, &next_count);
     const struct str *old_list = list_get(old, field, &old_count);
-    bool empty_is_all = field->field != FIELD_ACCOUNTS; /* no list of accounts: none allowed */
+    /* No list of accounts or hosts: none allowed. */
+    bool empty_is_all = field->field != FIELD_ACCOUNTS && field->field != FIELD_HOSTS;
 
     if (empty_is_all && (old_count == 0 || next_count == 0)) {
         return old_count == 0;

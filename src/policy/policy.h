@@ -49,9 +49,15 @@ struct policy {
     size_t customer_count;
     struct str *sources; /* CIDR */
     size_t source_count;
+    struct str *hosts; /* policy/hosts.h: reached through a tunnel, unseen; empty: none */
+    size_t host_count;
 };
 
 extern const struct wire_schema policy_schema;
+
+/* As wire_decode() with policy_schema; but a policy that an older server stored, which lacks the
+ * last fields, is taken too: what is not there is empty.  Fields are added at the end only. */
+bool policy_decode(struct str bytes, struct arena *arena, struct policy *ret);
 
 /* Checks what does not depend on other keys: entries parse, names of operations exist in the pack
  * (else an error that names the nearest), guarded classes only by name, lengths, caps, expiry. */
@@ -72,6 +78,7 @@ enum policy_field {
     FIELD_REQUESTS_PER_DAY,
     FIELD_CONCURRENCY,
     FIELD_SOURCES,
+    FIELD_HOSTS,
     FIELD_FLAT_PRICE,
     FIELD_MAX_AMOUNT,
     FIELD_CURRENCIES,

@@ -98,6 +98,9 @@ static void write_common(struct json_out *out, const struct policy *policy)
     write_usd(out, "daily_usd_cap", policy->daily_cap);
     write_usd(out, "total_usd_cap", policy->total_cap);
     write_list(out, "allowed_endpoints", policy->entries, policy->entry_count);
+    if (policy->host_count > 0) {
+        write_list(out, "allowed_hosts", policy->hosts, policy->host_count);
+    }
     json_name(out, "expires_at");
     json_time(out, policy->expires_at_ms);
     write_limits(out, policy);

@@ -84,6 +84,7 @@ static void test_whole(void)
               "\"expires_in\":\"30m\",\"mode\":\"observe\",\"token_style\":\"rk\","
               "\"limits\":{\"requests_per_minute\":60,\"requests_per_day\":1000,"
               "\"concurrency\":4,\"sources\":[\"10.0.0.0/8\"]},"
+              "\"allowed_hosts\":[\"pypi.org\"],"
               "\"params\":{\"max_amount_usd\":20,\"flat_price_usd\":\"0.01\","
               "\"currencies\":[\"usd\"],\"to_prefixes\":[\"+49\"],\"from_domains\":[\"a.b\"],"
               "\"models\":[\"m\"],\"accounts\":[\"acct_1\"],\"customers\":[\"cus_1\"],"
@@ -95,6 +96,7 @@ static void test_whole(void)
     CHECK(p.expires_at_ms == NOW + 30 * 60000 && p.mode == MODE_OBSERVE &&
           p.token_style == TOKEN_RK);
     CHECK(p.requests_per_minute == 60 && p.requests_per_day == 1000 && p.concurrency == 4);
+    CHECK(p.host_count == 1 && str_equal(p.hosts[0], STR("pypi.org")));
     CHECK(p.source_count == 1 && p.currency_count == 1 && p.to_prefix_count == 1 &&
           p.from_domain_count == 1 && p.model_count == 1 && p.account_count == 1 &&
           p.customer_count == 1);

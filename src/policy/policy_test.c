@@ -154,6 +154,10 @@ static void empty_value(struct policy *p)
 {
     p->models = list(""), p->model_count = 1;
 }
+static void bad_host(struct policy *p)
+{
+    p->hosts = list("10.0.0.1"), p->host_count = 1;
+}
 static void huge_rate(struct policy *p)
 {
     p->requests_per_minute = UINT64_MAX;
@@ -185,6 +189,7 @@ static void test_bad(void)
         {"long_currency", long_currency},
         {"bad_source", bad_source},
         {"empty_value", empty_value},
+        {"bad_host", bad_host},
         {"huge_rate", huge_rate},
     };
 
@@ -216,6 +221,14 @@ static void test_wire_and_copy(void)
     CHECK(copy->entries != back.entries && copy->label.data != back.label.data);
     CHECK(wire_encode(&policy_schema, copy, &two));
     CHECK(str_equal(buf_str(&one), buf_str(&two)));
+    /* As an older server stored it: no list of hosts, which is a count of zero. */
+    struct str older = str_slice(buf_str(&one), 0, buf_len(&one) - 4);
+    back.host_count = 7;
+    CHECK(policy_decode(older, arena, &back) && back.host_count == 0 &&
+          back.token_style == TOKEN_RK);
+    CHECK(policy_decode(buf_str(&one), arena, &back));
+    CHECK(!policy_decode(str_slice(older, 0, older.len - 1), arena, &back));
+    CHECK(!policy_decode(STR_NONE, arena, &back));
     buf_clear(&one);
     buf_clear(&two);
 }
@@ -309,6 +322,11 @@ static void test_narrowing(void)
     CHECK(!narrower(&next, &old));
     CHECK(narrower(&old, &next));
     next = old;
+    next.hosts = list("pypi.org"); /* no list of hosts is none too */
+    next.host_count = 1;
+    CHECK(!narrower(&next, &old));
+    CHECK(narrower(&old, &next));
+    next = old;
     next.flat_price = USD;
     CHECK(!narrower(&next, &old));
     old.concurrency = 2;
@@ -359,6 +377,10 @@ static void test_bounds(void)
     b = none;
     b.label_prefix = STR("run/");
     CHECK(bounds_check(&b, &p, pack, NOW, &err) == 0);
+    p.hosts = list("pypi.org");
+    p.host_count = 1;
+    CHECK(bounds_check(&b, &p, pack, NOW, &err) == -1);
+    p.host_count = 0;
     b.label_prefix = STR("job/");
     CHECK(bounds_check(&b, &p, pack, NOW, &err) == -1);
     b = none;

@@ -12,7 +12,7 @@
 #include "ipc/child.h"
 #include "pack/pack.h"
 #include "vault/credential.h"
-#include "vault/dns.h"
+#include "net/dns.h"
 #include "vault/grant.h"
 #include "vault/upstream.h"
 

@@ -12,7 +12,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "vault/address.h"
+#include "net/address.h"
 
 enum {
     HOST_MAX = 255,

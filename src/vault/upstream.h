@@ -16,7 +16,7 @@
 #include "ipc/message.h"
 #include "tls/tls.h"
 #include "vault/credential.h"
-#include "vault/dns.h"
+#include "net/dns.h"
 
 struct upstream;
 

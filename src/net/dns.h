@@ -6,8 +6,8 @@
  * up as they are, without search domains.  Answers are kept for their TTL, a minute at most;
  * questions for the same name wait together.
  */
-#ifndef VAULT_DNS_H
-#define VAULT_DNS_H
+#ifndef NET_DNS_H
+#define NET_DNS_H
 
 #include <sys/socket.h>
 

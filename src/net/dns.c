@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vault/dns.h"
+#include "net/dns.h"
 
 #include <ares.h>
 #include <arpa/inet.h>

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * address: which addresses a vault never dials, whatever name led there.
+ * address: which addresses are never dialled, whatever name led there.
  *
  * Only global unicast passes: no loopback, private, link-local, shared, multicast or reserved
  * range, and none of the IPv6 forms that carry an IPv4 address inside (mapped, compatible, 6to4,
  * Teredo); NAT64's well-known prefix is judged by the address inside it.  Metadata services are
  * refused always.
  */
-#ifndef VAULT_ADDRESS_H
-#define VAULT_ADDRESS_H
+#ifndef NET_ADDRESS_H
+#define NET_ADDRESS_H
 
 #include <stdbool.h>
 #include <sys/socket.h>
