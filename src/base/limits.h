@@ -54,6 +54,7 @@ enum {
     /* doors */
     LIMIT_SESSION_CONNECTIONS = 256, /* of one sandbox, at one gate */
     LIMIT_TUNNELS_A_GATE = 65536,
+    LIMIT_TUNNEL_IDLE_MS = 600 * 1000, /* a spliced one */
     LIMIT_DIALS = 1024, /* connections to other hosts that are being made at one time */
 
     /* gate timers */

@@ -7,7 +7,7 @@
 
 #include "base/encode.h"
 #include "base/mem.h"
-#include "gate/visitor.h"
+#include "gate/tunnel.h"
 #include "http/url.h"
 
 enum { PRESENTED_MAX = LIMIT_FIELDS + 4 };
@@ -259,6 +259,37 @@ static bool begins_badly(const struct visitor *client, const struct http_head *h
     return result == HTTP_BODY_BAD || (result == HTTP_BODY_MORE && client->peer_ended);
 }
 
+static bool is_connect(const struct http_head *head)
+{
+    return str_equal(head->method, STR("CONNECT"));
+}
+
+static const char *refusal_of_connect(const struct visitor *client, unsigned *ret_status)
+{
+    const struct http_head *head = &client->gate->head;
+    struct str host;
+    unsigned port;
+
+    if (client->kind == LISTENER_BASE) {
+        return "This door takes requests at its own base URL; it opens no tunnels (CONNECT).";
+    }
+    *ret_status = 400;
+    if (client->tunnel != NULL) {
+        return "There is no CONNECT inside a tunnel.";
+    }
+    if (head->body != BODY_NONE || head->has_length) {
+        return "A CONNECT has no body.";
+    }
+    if (!url_split_authority(head->authority, &host, &port) || port == 0 ||
+        host.len > TUNNEL_HOST_MAX) {
+        return "CONNECT asks for HOST:PORT.";
+    }
+    if (http_field_count(head, STR("proxy-authorization")) > 1) {
+        return "Proxy-Authorization may stand once.";
+    }
+    return NULL;
+}
+
 /* Why this request is refused before anybody is asked; NULL when it is not. */
 static const char *refusal_of(const struct visitor *client, unsigned *ret_status)
 {
@@ -266,8 +297,8 @@ static const char *refusal_of(const struct visitor *client, unsigned *ret_status
     const char *why = NULL;
 
     *ret_status = 501;
-    if (str_equal(head->method, STR("CONNECT"))) {
-        return "This door takes requests at its own base URL; it opens no tunnels (CONNECT).";
+    if (is_connect(head)) {
+        return refusal_of_connect(client, ret_status);
     }
     if (str_equal(head->method, STR("TRACE"))) {
         return "TRACE is not done here.";
@@ -298,6 +329,38 @@ static struct str lower_host(struct gate *gate, struct str host)
     return str_of(gate->host, len);
 }
 
+size_t admit_proxy_credentials(struct gate *gate, const struct http_head *head)
+{
+    const struct str *field = http_field(head, STR("proxy-authorization"));
+    struct message_admit admit = {.presented = gate->presented};
+    struct presenting to = {gate, &admit};
+
+    if (field != NULL) {
+        present_authorization(&to, STR("proxy-authorization"), *field);
+    }
+    return admit.presented_count;
+}
+
+static enum door door_of(const struct visitor *client)
+{
+    bool absolute = client->gate->head.scheme.len > 0;
+
+    if (client->kind != LISTENER_BASE && client->tunnel == NULL && absolute) {
+        return DOOR_ABSOLUTE;
+    }
+    return (enum door)client->way;
+}
+
+/* Inside a tunnel the host is the tunnel's; the request's own has been compared. */
+static struct str host_of(const struct visitor *client)
+{
+    const struct tunnel *tunnel = client->tunnel;
+
+    return tunnel != NULL && tunnel->host[0] != '\0'
+               ? str_from(tunnel->host)
+               : lower_host(client->gate, client->gate->head.host);
+}
+
 static void ask_judge(struct visitor *client)
 {
     struct gate *gate = client->gate;
@@ -305,13 +368,13 @@ static void ask_judge(struct visitor *client)
     const struct http_head *head = &gate->head;
     struct message_admit admit = {
         .request = ++gate->next_request,
-        .door = (enum door)client->way,
+        .door = door_of(client),
         .session = client->session == NULL ? STR_NONE : client->session->id,
         .listener = client->listener,
         .source = str_from(client->source),
         .tls = client->tls != NULL,
         .http10 = head->minor == 0,
-        .host = lower_host(gate, head->host),
+        .host = host_of(client),
         .method = head->method,
         .path = head->path,
         .query = head->query,
@@ -354,13 +417,17 @@ void admit_request(struct visitor *client)
         head->body == BODY_NONE || (head->body == BODY_LENGTH && head->content_length == 0);
     exchange->may_wait = http_field_count(head, STR("idempotency-key")) > 0;
     http_body_begin(&exchange->body, head->body, head->content_length);
-    client->close_after = !head->keep_alive;
+    client->close_after = !head->keep_alive || (client->tunnel != NULL && client->tunnel->cut);
 
     const char *why = refusal_of(client, &status);
     if (why != NULL) {
         gate->refused_heads++;
         client->close_after = true; /* who plays such tricks gets no second try here */
         answer_refuse(client, VERDICT_BAD_REQUEST, status, why);
+    } else if ((why = tunnel_host_differs(client, head)) != NULL) {
+        gate->refused_heads++;
+        client->close_after = true;
+        answer_refuse(client, VERDICT_BAD_REQUEST, 421, why);
     } else if (gate->judge == NULL) {
         answer_refuse(client, VERDICT_LEDGER_UNAVAILABLE, 0,
                       "The process that decides is being restarted. Try again.");
@@ -370,6 +437,8 @@ void admit_request(struct visitor *client)
     } else if (gate->buffered_bytes + LIMIT_STREAM_WINDOW_BYTES > LIMIT_GATE_BUFFER_BYTES) {
         answer_refuse(client, VERDICT_LEDGER_UNAVAILABLE, 0,
                       "This gate's buffers are full. Try again.");
+    } else if (is_connect(head)) {
+        tunnel_connect(client);
     } else {
         ask_judge(client);
     }

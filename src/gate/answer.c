@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "gate/visitor.h"
+#include "gate/tunnel.h"
 #include "http/write.h"
 
 static struct str date_now(struct gate *gate)
@@ -96,6 +96,9 @@ void answer_send(struct visitor *client, const struct message_answer *answer)
     bool empty = answer->status == 204 || answer->status == 304;
     size_t count;
 
+    if (tunnel_refused(client, answer)) {
+        return;
+    }
     drop_request_head(exchange);
     client->close_after = answer->close || must_close(client);
     if (client->state == VISITOR_CLOSED) {

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "gate/visitor.h"
+#include "gate/tunnel.h"
 
 enum {
     SPARE_MAX = 256,
@@ -471,6 +471,46 @@ static void on_answer(void *ctx, struct channel *from, const void *message, int 
     answer_send(exchange->client, m);
 }
 
+static void on_tunnelled(void *ctx, struct channel *from, const void *message, int fd)
+{
+    struct link *link = ctx;
+    const struct message_tunnelled *m = message;
+    struct exchange *exchange = by_request(link->gate, m->request);
+
+    (void)from;
+    (void)fd;
+    if (exchange == NULL || exchange->client->state == VISITOR_ANSWER) {
+        /* It crossed our DONE, or will: the judge knows of no such tunnel then. */
+        if (m->splice) {
+            splice_unwanted(link->gate, m->dial);
+        }
+        return;
+    }
+    const struct tunnel *tunnel = exchange->client->tunnel;
+    if (exchange->client->state != VISITOR_JUDGE || tunnel == NULL || tunnel->step != STEP_ASKED) {
+        gate_fault(link->gate, link, "TUNNELLED out of turn");
+        return;
+    }
+    tunnel_judged(exchange->client, m);
+}
+
+static void on_leaf(void *ctx, struct channel *from, const void *message, int fd)
+{
+    const struct link *link = ctx;
+
+    (void)from;
+    (void)fd;
+    leaves_answer(link->gate, message);
+}
+
+static void on_dialled(void *ctx, struct channel *from, const void *message, int fd)
+{
+    const struct link *link = ctx;
+
+    (void)from;
+    splice_dialled(link->gate, message, fd);
+}
+
 /* ---- CUT ---- */
 
 static int compare_keys(const void *a, const void *b)
@@ -521,6 +561,7 @@ static void on_cut(void *ctx, struct channel *from, const void *message, int fd)
         uint64_t *keys = mem_copy(m->keys, m->key_count * sizeof(*keys));
         qsort(keys, m->key_count, sizeof(*keys), compare_keys);
         cut_streams_of(link->gate, keys, m->key_count);
+        tunnels_cut(link->gate, keys, m->key_count);
         free(keys);
     }
     (void)channel_send(from, MESSAGE_CUT_DONE, &done);
@@ -647,7 +688,7 @@ static void link_closed(void *ctx, struct channel *channel)
 {
     struct link *link = ctx;
     struct gate *gate = link->gate;
-    struct link **places[] = {&gate->judge, &gate->vault, &gate->reader};
+    struct link **places[] = {&gate->judge, &gate->vault, &gate->reader, &gate->dialer};
 
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         if (*places[i] == link) {
@@ -686,11 +727,11 @@ static void judge_drained(void *ctx, struct channel *channel)
 }
 
 static const struct channel_accept judge_accepts[] = {
-    {MESSAGE_READ_BODY, 0, on_read_body},
-    {MESSAGE_GRANTED, 0, on_granted},
-    {MESSAGE_ANSWER, 0, on_answer},
-    {MESSAGE_CUT, 0, on_cut},
+    {MESSAGE_READ_BODY, 0, on_read_body}, {MESSAGE_GRANTED, 0, on_granted},
+    {MESSAGE_ANSWER, 0, on_answer},       {MESSAGE_CUT, 0, on_cut},
+    {MESSAGE_TUNNELLED, 0, on_tunnelled}, {MESSAGE_LEAF, 0, on_leaf},
 };
+static const struct channel_accept dialer_accepts[] = {{MESSAGE_DIALLED, 0, on_dialled}};
 static const struct channel_accept vault_accepts[] = {
     {MESSAGE_HEAD, 0, on_head},   {MESSAGE_DATA, 0, on_data},     {MESSAGE_END, 0, on_end},
     {MESSAGE_RESET, 0, on_reset}, {MESSAGE_WINDOW, 0, on_window},
@@ -716,6 +757,9 @@ struct link *link_new(struct gate *gate, enum process_role role, uint32_t index,
     } else if (role == ROLE_VAULT) {
         events.accepts = vault_accepts;
         events.accept_count = COUNT(vault_accepts);
+    } else if (role == ROLE_DIALER) {
+        events.accepts = dialer_accepts;
+        events.accept_count = COUNT(dialer_accepts);
     }
     link->channel = channel_new(gate->loop, fd, &events, &limits, link);
     return link;

@@ -14,7 +14,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "gate/visitor.h"
+#include "gate/tunnel.h"
 
 enum {
     FILES_MAX = 1 << 17,
@@ -24,7 +24,8 @@ enum {
     PLAIN_BYTES = LIMIT_HEAD_BYTES,
 };
 
-/* Not here: socket, connect, bind, listen, open, sendmmsg, sendmsg. */
+/* Not here: socket, connect, bind, listen, open, sendmmsg, sendmsg.  Connections to hosts that a
+ * policy names come from the dialer, connected. */
 static const int syscalls[] = {SYS_accept4, SYS_setsockopt};
 
 const struct confine gate_confine = {
@@ -63,6 +64,9 @@ void gate_init(struct gate *gate, struct loop *loop, size_t client_max)
     list_init(&gate->parked);
     list_init(&gate->dead);
     list_init(&gate->spare);
+    list_init(&gate->tunnels);
+    list_init(&gate->early);
+    gate->leaves = leaves_new();
 }
 
 static void close_all(struct list *clients)
@@ -121,6 +125,9 @@ void gate_clear(struct gate *gate)
     free_link(gate->judge);
     free_link(gate->vault);
     free_link(gate->reader);
+    free_link(gate->dialer);
+    splices_clear(gate);
+    leaves_free(gate->leaves);
     set_door(gate, NULL);
     loop_timer_stop(gate->loop, &gate->stats);
     loop_timer_stop(gate->loop, &gate->accept_again);
@@ -141,9 +148,10 @@ void gate_fault(struct gate *gate, const struct link *link, const char *why)
 
 void gate_channel(struct gate *gate, enum process_role role, uint32_t index, int fd)
 {
-    struct link **place = role == ROLE_JUDGE   ? &gate->judge
-                          : role == ROLE_VAULT ? &gate->vault
-                                               : &gate->reader;
+    struct link **place = role == ROLE_JUDGE    ? &gate->judge
+                          : role == ROLE_VAULT  ? &gate->vault
+                          : role == ROLE_DIALER ? &gate->dialer
+                                                : &gate->reader;
 
     /* An older one is read to its end, and goes then. */
     *place = link_new(gate, role, index, fd);
@@ -177,7 +185,7 @@ static void on_channel(void *ctx, enum process_role peer, uint32_t peer_index, u
     struct gate *gate = ctx;
 
     (void)incarnation;
-    if (peer != ROLE_JUDGE && peer != ROLE_VAULT && peer != ROLE_READER) {
+    if (peer != ROLE_JUDGE && peer != ROLE_VAULT && peer != ROLE_READER && peer != ROLE_DIALER) {
         log_error("parent-fault", "why=\"a channel to %s\"", role_name(peer));
         exit(EXIT_FAILURE);
     }
@@ -203,6 +211,7 @@ static void on_config(void *ctx, uint64_t generation, int fd)
         log_error("config", "%s", err.text);
         exit(EXIT_FAILURE);
     }
+    leaves_forget(gate);       /* a reload may bring another CA */
     config_free(gate->config); /* nothing of it is kept from one message to the next */
     gate->config = config;
 }
@@ -248,6 +257,7 @@ static void send_stats(void *ctx)
         };
         (void)channel_send(gate->judge->channel, MESSAGE_GATE_STATS, &stats);
     }
+    splices_tick(gate);
     if (gate->shrunk >= SHRUNK_MANY) {
         gate->shrunk = 0;
         (void)malloc_trim(0); /* free pages lie between those in use */

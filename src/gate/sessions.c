@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "gate/visitor.h"
+#include "gate/tunnel.h"
 
 static struct gate_session *find(struct gate *gate, struct str id)
 {
@@ -34,6 +34,11 @@ struct gate_session *session_of(struct gate *gate, const struct message_listener
         session->id_text = mem_copy_str(message->session);
         session->id = str_from(session->id_text);
         list_init(&session->link);
+        if (!session_take_ca(session, message->ca_pem, message->ca_key)) {
+            free(session->id_text);
+            free(session);
+            return NULL;
+        }
         list_add(&gate->sessions, &session->link);
     }
     session->users++;
@@ -46,6 +51,7 @@ void session_leave(struct gate_session *session)
         return;
     }
     list_remove(&session->link);
+    session_drop_ca(session);
     free(session->id_text);
     free(session);
 }

@@ -19,6 +19,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "gate/tunnel.h"
+#include "http/socks.h"
 
 enum {
     SHRINK_MS = 1000, /* an idle connection keeps its buffers so long */
@@ -34,9 +36,13 @@ static const struct {
     unsigned next;
 } states[VISITOR_STATE_COUNT] = {
     [VISITOR_HANDSHAKE] = {"handshake", TO(IDLE)},
-    [VISITOR_IDLE] = {"idle", TO(HEAD)},
+    [VISITOR_SOCKS] = {"socks", TO(JUDGE) | TO(ANSWER)},
+    [VISITOR_PEEK] = {"peek", TO(SOCKS) | TO(JUDGE) | TO(IDLE)},
+    [VISITOR_TUNNEL] = {"tunnel", TO(HANDSHAKE) | TO(IDLE) | TO(SPLICE) | TO(FAILED)},
+    [VISITOR_SPLICE] = {"splice", 0},
+    [VISITOR_IDLE] = {"idle", TO(HEAD) | TO(SOCKS)},
     [VISITOR_HEAD] = {"head", TO(JUDGE) | TO(ANSWER)},
-    [VISITOR_JUDGE] = {"judge", TO(READ) | TO(FORWARD) | TO(ANSWER)},
+    [VISITOR_JUDGE] = {"judge", TO(READ) | TO(FORWARD) | TO(ANSWER) | TO(TUNNEL)},
     [VISITOR_READ] = {"read", TO(VERDICT) | TO(ANSWER)},
     [VISITOR_VERDICT] = {"verdict", TO(FORWARD) | TO(ANSWER)},
     [VISITOR_FORWARD] = {"forward", TO(FAILED) | TO(ANSWER)},
@@ -99,7 +105,13 @@ static bool wants_input(const struct visitor *client)
     case VISITOR_IDLE:
     case VISITOR_READ:
     case VISITOR_DRAIN:
+    case VISITOR_SOCKS:
+    case VISITOR_PEEK:
         return true;
+    case VISITOR_TUNNEL:
+        return client->tunnel->step == STEP_INSIDE;
+    case VISITOR_SPLICE:
+        return buf_len(&client->in) < BODY_PENDING_MAX;
     case VISITOR_HEAD:
         return !client->is_parked;
     case VISITOR_FORWARD:
@@ -117,7 +129,8 @@ static bool wants_input(const struct visitor *client)
 
 static bool has_output(const struct visitor *client)
 {
-    return buf_len(&client->out) > 0 || (client->tls != NULL && tls_output(client->tls).len > 0);
+    return buf_len(&client->out) > 0 || (client->tls != NULL && tls_output(client->tls).len > 0) ||
+           (client->under != NULL && tls_output(client->under).len > 0);
 }
 
 /* Input that is not wanted now is asked off only when some comes: mostly none does. */
@@ -165,6 +178,9 @@ void visitor_new(struct gate *gate, const struct listener *listener, int fd, con
         client->door = gate->door;
         client->door->users++;
         client->tls = tls_new_server(client->door->context);
+    } else if (listener->kind == LISTENER_SESSION) {
+        (void)tunnel_begin(client, DOOR_SESSION);
+        client->state = VISITOR_PEEK;
     } else {
         visitor_move(client, VISITOR_IDLE);
     }
@@ -178,7 +194,8 @@ void visitor_new(struct gate *gate, const struct listener *listener, int fd, con
 static void leave_door(struct visitor *client)
 {
     tls_free(client->tls);
-    client->tls = NULL;
+    tls_free(client->under);
+    client->tls = client->under = NULL;
     if (client->door != NULL && --client->door->users == 0 && client->door != client->gate->door) {
         tls_context_free(client->door->context);
         free(client->door);
@@ -196,6 +213,7 @@ void visitor_close(struct visitor *client)
     }
     assert(client->exchange == NULL);
     gate->drain_count -= client->state == VISITOR_DRAIN ? 1 : 0;
+    tunnel_leave(client);
     loop_unwatch(gate->loop, &client->watch);
     loop_timer_stop(gate->loop, &client->timer);
     loop_hook_stop(&client->flush);
@@ -238,6 +256,30 @@ void visitor_gone(struct visitor *client)
 
 /* ---- reading ---- */
 
+static bool receive_tls(struct visitor *client, struct str bytes);
+
+/* TLS inside TLS: a proxy that is spoken to over TLS. */
+static bool receive_under(struct visitor *client, struct str bytes)
+{
+    struct buf raw;
+    struct err err;
+    bool ok = true;
+
+    buf_init(&raw, VISITOR_IN_MAX);
+    enum tls_state state = tls_receive(client->under, bytes, &raw, &err);
+    if (state == TLS_FAILED) {
+        visitor_gone(client);
+        ok = false;
+    } else if (buf_len(&raw) > 0) {
+        ok = receive_tls(client, buf_str(&raw));
+    }
+    if (ok && state == TLS_CLOSED) {
+        client->peer_ended = true;
+    }
+    buf_clear(&raw);
+    return ok;
+}
+
 static bool receive_tls(struct visitor *client, struct str bytes)
 {
     struct err err;
@@ -266,7 +308,7 @@ static bool receive(struct visitor *client)
 {
     static unsigned char bytes[VISITOR_READ_BYTES];
 
-    if (buf_len(&client->in) + VISITOR_READ_BYTES + TLS_RECORD_MAX > VISITOR_IN_MAX) {
+    if (buf_len(&client->in) + VISITOR_READ_BYTES + 2 * TLS_RECORD_MAX > VISITOR_IN_MAX) {
         return true; /* full: what is here is used first */
     }
     ssize_t got = recv(client->watch.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
@@ -281,6 +323,9 @@ static bool receive(struct visitor *client)
     if (got == 0) {
         client->peer_ended = true;
         return true;
+    }
+    if (client->under != NULL) {
+        return receive_under(client, str_of(bytes, (size_t)got));
     }
     if (client->tls != NULL) {
         return receive_tls(client, str_of(bytes, (size_t)got));
@@ -395,8 +440,20 @@ static bool work_head(struct visitor *client)
     return true;
 }
 
+/* The first byte says it: no method begins so. */
+static bool is_socks(const struct visitor *client)
+{
+    return client->kind != LISTENER_BASE && client->tunnel == NULL &&
+           client->in.data[client->in.start] == SOCKS_VERSION;
+}
+
 static bool work_idle(struct visitor *client)
 {
+    if (buf_len(&client->in) > 0 && is_socks(client)) {
+        (void)tunnel_begin(client, DOOR_SOCKS);
+        visitor_move(client, VISITOR_SOCKS);
+        return true;
+    }
     if (buf_len(&client->in) > 0) {
         visitor_move(client, VISITOR_HEAD);
         return true;
@@ -444,6 +501,12 @@ static bool work(struct visitor *client)
         return false;
     case VISITOR_DRAIN:
         work_drain(client);
+        return false;
+    case VISITOR_SOCKS:
+    case VISITOR_PEEK:
+    case VISITOR_TUNNEL:
+    case VISITOR_SPLICE:
+        tunnel_work(client);
         return false;
     case VISITOR_HANDSHAKE:
         if (client->peer_ended) {
@@ -535,9 +598,24 @@ static bool flush_plain(struct visitor *client)
     return sent >= 0;
 }
 
+/* What the TLS inside has written goes into the TLS around it. */
+static bool wrap(struct visitor *client)
+{
+    while (tls_output(client->under).len == 0 && tls_output(client->tls).len > 0) {
+        struct str piece = str_slice(tls_output(client->tls), 0, TLS_PIECE);
+        if (!tls_send(client->under, piece)) {
+            return false;
+        }
+        tls_sent(client->tls, piece.len);
+    }
+    return true;
+}
+
 /* What is encrypted cannot be taken back, so no more of it than the socket takes. */
 static bool flush_tls(struct visitor *client)
 {
+    struct tls *wire = client->under == NULL ? client->tls : client->under;
+
     for (;;) {
         if (tls_output(client->tls).len == 0 && buf_len(&client->out) > 0) {
             struct str piece = str_slice(buf_str(&client->out), 0, TLS_PIECE);
@@ -546,7 +624,10 @@ static bool flush_tls(struct visitor *client)
             }
             buf_consume(&client->out, piece.len);
         }
-        struct str bytes = tls_output(client->tls);
+        if (client->under != NULL && !wrap(client)) {
+            return false;
+        }
+        struct str bytes = tls_output(wire);
         if (bytes.len == 0) {
             return true;
         }
@@ -554,7 +635,7 @@ static bool flush_tls(struct visitor *client)
         if (sent < 0) {
             return false;
         }
-        tls_sent(client->tls, (size_t)sent);
+        tls_sent(wire, (size_t)sent);
         if ((size_t)sent < bytes.len) {
             return true;
         }
@@ -562,10 +643,14 @@ static bool flush_tls(struct visitor *client)
 }
 
 /* The answer and, where it is the last, the end of our side. */
-static void end_our_side(struct visitor *client)
+void visitor_end_our_side(struct visitor *client)
 {
     if (client->tls != NULL) {
         tls_close(client->tls);
+        (void)flush_tls(client);
+    }
+    if (client->under != NULL) {
+        tls_close(client->under);
         (void)flush_tls(client);
     }
     (void)shutdown(client->watch.fd, SHUT_WR);
@@ -584,7 +669,7 @@ static void after_last_answer(struct visitor *client, bool body_done)
 {
     struct gate *gate = client->gate;
 
-    end_our_side(client);
+    visitor_end_our_side(client);
     if ((body_done && !has_unread(client)) || client->peer_ended ||
         gate->drain_count >= LIMIT_DRAINS_A_GATE) {
         visitor_close(client);
@@ -635,6 +720,12 @@ static void on_flush(void *ctx)
     if (!has_output(client)) {
         client->out_ms = 0; /* nothing waits: no stall */
     }
+    if (client->state == VISITOR_SPLICE) {
+        splice_work(client);
+        if (client->state == VISITOR_CLOSED) {
+            return;
+        }
+    }
     if (client->state == VISITOR_ANSWER && !has_output(client)) {
         finish(client);
         return;
@@ -681,6 +772,12 @@ static uint64_t due_ms(const struct visitor *client)
     case VISITOR_DRAIN:
         due = client->since_ms + LIMIT_DRAIN_MS;
         break;
+    case VISITOR_SOCKS:
+    case VISITOR_PEEK:
+    case VISITOR_TUNNEL:
+    case VISITOR_SPLICE:
+        due = tunnel_due_ms(client);
+        break;
     case VISITOR_ANSWER:
     case VISITOR_CLOSED:
     case VISITOR_STATE_COUNT:
@@ -711,6 +808,9 @@ static void time_is_up(struct visitor *client)
             buf_clear(&client->out);
             if (client->tls != NULL) {
                 tls_rest(client->tls);
+            }
+            if (client->under != NULL) {
+                tls_rest(client->under);
             }
             client->shrunk = true;
             client->gate->shrunk++;
@@ -755,11 +855,37 @@ static void time_is_up(struct visitor *client)
     case VISITOR_HANDSHAKE:
     case VISITOR_ANSWER:
     case VISITOR_DRAIN:
+    case VISITOR_SOCKS:
+    case VISITOR_PEEK:
+    case VISITOR_TUNNEL:
+    case VISITOR_SPLICE:
     case VISITOR_CLOSED:
     case VISITOR_STATE_COUNT:
         break;
     }
     visitor_gone(client);
+}
+
+void visitor_begin_tls(struct visitor *client, struct tls *tls)
+{
+    on_flush(client); /* what was said before is not encrypted by it */
+    if (client->state == VISITOR_CLOSED || has_output(client)) {
+        tls_free(tls);
+        if (client->state != VISITOR_CLOSED) {
+            visitor_gone(client);
+        }
+        return;
+    }
+    struct str in = buf_str(&client->in);
+    void *bytes = mem_copy(in.data, in.len);
+    buf_cut(&client->in, 0);
+    client->under = client->tls;
+    client->tls = tls;
+    visitor_move(client, VISITOR_HANDSHAKE);
+    if (receive_tls(client, str_of(bytes, in.len))) {
+        visitor_work(client);
+    }
+    free(bytes);
 }
 
 static void on_timer(void *ctx)

@@ -53,6 +53,9 @@ struct gate_session {
     char *id_text;
     struct str id; /* of id_text */
     size_t users;  /* listeners and connections */
+    struct ca *ca;
+    struct list leaves; /* leaves.c */
+    size_t leaf_count;
     size_t connections;
     bool ended;
     struct list link;
@@ -73,7 +76,11 @@ struct gate {
     struct child *child; /* NULL in a test */
     struct loop *loop;
     struct config *config;
-    struct link *judge, *vault, *reader; /* NULL: not there now */
+    struct link *judge, *vault, *reader, *dialer; /* NULL: not there now */
+    struct leaves *leaves;                        /* leaves.c */
+    struct list tunnels;                          /* those that the judge allowed */
+    struct list early;                            /* splice.c */
+    size_t early_count;
     struct door_tls *door;
     struct list listeners;
     struct list sessions;
@@ -106,6 +113,10 @@ struct gate {
 
 enum visitor_state {
     VISITOR_HANDSHAKE,
+    VISITOR_SOCKS,   /* SOCKS5, until the judge is asked */
+    VISITOR_PEEK,    /* a socket in a sandbox: what is it, and for whom */
+    VISITOR_TUNNEL,  /* allowed; not yet known what is inside, or to be connected */
+    VISITOR_SPLICE,  /* bytes go both ways, unseen */
     VISITOR_IDLE,    /* between requests */
     VISITOR_HEAD,    /* some of a head is here */
     VISITOR_JUDGE,   /* ADMIT is out */
@@ -120,6 +131,7 @@ enum visitor_state {
 };
 
 struct exchange;
+struct tunnel;
 
 struct visitor {
     struct gate *gate;
@@ -130,6 +142,8 @@ struct visitor {
     struct loop_hook flush;
     struct buf in, out;
     struct tls *tls;              /* NULL: plain */
+    struct tls *under;            /* the door's own, when `tls` is inside a tunnel through it */
+    struct tunnel *tunnel;        /* tunnel.h; NULL: none */
     struct door_tls *door;        /* with tls */
     struct gate_session *session; /* NULL: a public door */
     struct exchange *exchange;
@@ -198,6 +212,9 @@ void visitor_want_flush(struct visitor *client);
 /* Nothing more can be said to it: tells who must know, and closes. */
 void visitor_gone(struct visitor *client);
 void visitor_close(struct visitor *client);
+/* From here on the connection speaks TLS as a server, inside what it is; `in` is its beginning. */
+void visitor_begin_tls(struct visitor *client, struct tls *tls);
+void visitor_end_our_side(struct visitor *client);
 /* The answer is complete in `out`; goes on when it has left. */
 void visitor_answered(struct visitor *client);
 /* Takes what is left of the request's body off the input.  True when none of it is missing. */
@@ -208,6 +225,8 @@ void gate_bury(struct gate *gate);
 
 /* The request in gate->head: asks the judge, or refuses. */
 void admit_request(struct visitor *client);
+/* What Proxy-Authorization presents, into gate->presented; wipe gate->plain afterwards. */
+size_t admit_proxy_credentials(struct gate *gate, const struct http_head *head);
 /* The free headers of the request, which begins at `head`, into gate->headers. */
 size_t admit_free_headers(const struct exchange *exchange, const unsigned char *head);
 

@@ -96,7 +96,7 @@ static void on_tunnel(void *ctx, struct channel *from, const void *message, int 
     (void)from;
     (void)fd;
     now_update(gate->judge);
-    tunnel_ask(gate->judge, gate, message);
+    tunnel_decide(gate->judge, gate, message);
 }
 
 static void on_tunnel_done(void *ctx, struct channel *from, const void *message, int fd)

@@ -343,7 +343,7 @@ static void open_tunnel(struct judge *judge, struct peer *gate, const struct mes
     }
 }
 
-void tunnel_ask(struct judge *judge, struct peer *gate, const struct message_tunnel *ask)
+void tunnel_decide(struct judge *judge, struct peer *gate, const struct message_tunnel *ask)
 {
     char authority[AUTHORITY_MAX];
     enum way way = WAY_REFUSED;

@@ -30,7 +30,7 @@ struct tunnel {
     char request_id[64];
 };
 
-void tunnel_ask(struct judge *judge, struct peer *gate, const struct message_tunnel *ask);
+void tunnel_decide(struct judge *judge, struct peer *gate, const struct message_tunnel *ask);
 void tunnel_done(struct judge *judge, struct peer *gate, const struct message_tunnel_done *done);
 /* The gate has given up before it read our answer.  False: no tunnel of that number. */
 bool tunnel_abandoned(struct peer *gate, uint64_t number);
