@@ -3,14 +3,25 @@
 
     NameServer({"api.double.test": ["127.0.0.1"], "slow.test": "silent"}).start()
 
-A name's value is a list of addresses, "silent" (never answers), "refused", or a function that is
-asked each time.  What is not in the table does not exist.
+A name's value is a list of addresses, a Reply, "silent" (never answers), "refused", "failed", or a
+function that gives one of these each time.  What is not in the table does not exist.
 """
 
 import ipaddress
 import socket
 import struct
 import threading
+import time
+
+
+class Reply:
+    """More than addresses: over UDP and TCP, late, by other names, or not as it should be."""
+
+    def __init__(self, addresses=(), cname=None, after=0, cut=False, first=(), make=None, ttl=0):
+        self.addresses, self.cname, self.after, self.ttl = addresses, cname, after, ttl
+        self.cut = cut  # over UDP: truncated, and empty
+        self.first = first  # functions of the question: replies that are sent before the right one
+        self.make = make  # function of the question: the reply instead
 
 
 class NameServer:
@@ -29,20 +40,22 @@ class NameServer:
     def serve_udp(self, udp):
         while True:
             question, client = udp.recvfrom(4096)
-            answer = self.answer(question)
-            if answer:
-                udp.sendto(answer, client)
+            threading.Thread(target=self.reply_udp, args=(udp, question, client),
+                             daemon=True).start()
+
+    def reply_udp(self, udp, question, client):
+        for answer in self.answers(question, tcp=False):
+            udp.sendto(answer, client)
 
     def serve_tcp(self, tcp):
         while True:
             client, _ = tcp.accept()
             with client:
                 data = client.recv(4096)
-                answer = self.answer(data[2:])
-                if answer:
+                for answer in self.answers(data[2:], tcp=True):
                     client.sendall(struct.pack(">H", len(answer)) + answer)
 
-    def answer(self, question):
+    def answers(self, question, tcp):
         labels, at = [], 12
         while question[at]:
             labels.append(question[at + 1 : at + 1 + question[at]].decode())
@@ -54,13 +67,30 @@ class NameServer:
         if callable(found):
             found = found()
         if found == "silent":
-            return None
-        addresses = [ipaddress.ip_address(a) for a in found] if isinstance(found, list) else []
+            return []
+        reply = Reply(found) if isinstance(found, list) else found
+        if not isinstance(reply, Reply):
+            code = 3 if found is None else 5 if found == "refused" else 2
+            return [question[:2] + struct.pack(">HHHHH", 0x8180 | code, 1, 0, 0, 0)
+                    + question[12 : at + 5]]
+        time.sleep(reply.after)
+        if reply.make:
+            return [reply.make(question)]
+        return [f(question) for f in reply.first] + [self.right(question, at, kind, reply, tcp)]
+
+    @staticmethod
+    def right(question, at, kind, reply, tcp):
+        addresses = [ipaddress.ip_address(a) for a in reply.addresses]
         version = {1: 4, 28: 6}.get(kind)
         mine = [a for a in addresses if a.version == version]
-        code = 3 if found is None else 5 if found == "refused" else 0
-        head = question[:2] + struct.pack(">HHHHH", 0x8180 | code, 1, len(mine), 0, 0)
-        body = question[12 : at + 5]
-        for address in mine:
-            body += struct.pack(">HHHIH", 0xC00C, kind, 1, 0, len(address.packed)) + address.packed
-        return head + body
+        cut = reply.cut and not tcp
+        records = []
+        if reply.cname and not cut:
+            name = b"".join(bytes([len(l)]) + l.encode() for l in reply.cname.split(".")) + b"\0"
+            records.append(struct.pack(">HHHIH", 0xC00C, 5, 1, reply.ttl, len(name)) + name)
+        for address in [] if cut else mine:
+            records.append(struct.pack(">HHHIH", 0xC00C, kind, 1, reply.ttl, len(address.packed))
+                           + address.packed)
+        flags = 0x8180 | (0x0200 if cut else 0)
+        return (question[:2] + struct.pack(">HHHHH", flags, 1, len(records), 0, 0)
+                + question[12 : at + 5] + b"".join(records))

@@ -25,10 +25,11 @@ class Outside(inside.Outside):
 class Recorder:
     """A server with that certificate.  What came: `wire` as it was sent, `clear` decrypted."""
 
-    def __init__(self, certificate=None, plain=False, port=0, **settings):
+    def __init__(self, certificate=None, plain=False, port=0, address="127.0.0.1", **settings):
+        self.reached = []  # by which of our addresses
         self.context = None if plain else self.make_context(certificate, **settings)
         self.wire, self.clear, self.done = b"", b"", threading.Event()
-        self.listener = socket.create_server(("127.0.0.1", port))
+        self.listener = socket.create_server((address, port))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.serve, daemon=True).start()
 
@@ -54,6 +55,7 @@ class Recorder:
             except OSError:
                 return
             connection.settimeout(5)
+            self.reached.append(connection.getsockname()[0])
             try:
                 self.talk(connection)
             except (OSError, ssl.SSLError):
