@@ -330,14 +330,20 @@ static const struct wire_field row_hold_fields[] = {
     WIRE_DIGEST(struct message_row_hold, idempotency),
     WIRE_BOOL(struct message_row_hold, estimated),
     WIRE_BOOL(struct message_row_hold, presumed),
-    WIRE_BOOL(struct message_row_hold, overrun)};
+    WIRE_BOOL(struct message_row_hold, overrun),
+    WIRE_U64(struct message_row_hold, credential),
+    WIRE_STR(struct message_row_hold, account, NAME_MAX_BYTES),
+    WIRE_STR(struct message_row_hold, vendor_key, NAME_MAX_BYTES),
+    WIRE_I64(struct message_row_hold, base)};
 static const struct wire_field row_hold_gone_fields[] = {
     WIRE_U64(struct message_row_hold_gone, hold)};
 static const struct wire_field row_idempotency_fields[] = {
     WIRE_DIGEST(struct message_row_idempotency, scope),
     WIRE_DIGEST(struct message_row_idempotency, body),
     WIRE_U64(struct message_row_idempotency, hold),
-    WIRE_I64(struct message_row_idempotency, first_at_ms)};
+    WIRE_I64(struct message_row_idempotency, first_at_ms),
+    WIRE_I64(struct message_row_idempotency, found_minor),
+    WIRE_STR(struct message_row_idempotency, currency, NAME_MAX_BYTES)};
 static const struct wire_field row_credential_fields[] = {
     WIRE_U64(struct message_row_credential, credential),
     WIRE_STR(struct message_row_credential, name, NAME_MAX_BYTES),

@@ -731,6 +731,10 @@ struct message_row_hold {
     int64_t amount_minor;
     struct digest idempotency; /* of its record; zero: none */
     bool estimated, presumed, overrun;
+    uint64_t credential;   /* by which it was sent, and the vendor can be asked */
+    struct str account;    /* "stripe-account=acct_1": the header that named it; empty: none */
+    struct str vendor_key; /* the idempotency key as the vendor saw it */
+    int64_t base;          /* had moved of the object before, under other holds or none of ours */
 };
 
 struct message_row_hold_gone {
@@ -742,6 +746,8 @@ struct message_row_idempotency {
     struct digest body;
     uint64_t hold;
     int64_t first_at_ms;
+    int64_t found_minor; /* the amount that was put into the body; -1: none */
+    struct str currency; /* its */
 };
 
 struct message_row_credential {

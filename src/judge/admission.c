@@ -2,7 +2,9 @@
 #include "judge/admission.h"
 
 #include "judge/audit.h"
+#include "judge/book.h"
 #include "judge/decide.h"
+#include "judge/fetch.h"
 #include "judge/grant.h"
 #include "judge/holds.h"
 #include "judge/metrics.h"
@@ -10,6 +12,8 @@
 #include "judge/record.h"
 #include "judge/request.h"
 #include "judge/self.h"
+#include "judge/turn.h"
+#include "pack/cost_object.h"
 
 static void deny(struct request *request, enum verdict verdict, const char *why)
 {
@@ -25,7 +29,16 @@ static void take_back(struct request *request, enum verdict verdict, const char 
     struct judge *judge = request->judge;
     struct hold *hold = holds_find(judge, request->hold);
 
-    if (hold != NULL && request->first) {
+    turns_leave(request);
+    if (hold != NULL && request->under) {
+        struct hold_change change = {.state = HOLD_HELD,
+                                     .posted = hold->row.posted,
+                                     .held = hold->row.held - request->raised,
+                                     .at_ms = judge->clock.now_ms};
+        if (request->raised > 0 && hold->row.state == HOLD_HELD && change.held >= 0) {
+            (void)holds_change(judge, hold, &change);
+        }
+    } else if (hold != NULL && request->first) {
         struct hold_change change = {.state = HOLD_VOIDED, .at_ms = judge->clock.now_ms};
         request->hold_state = HOLD_VOIDED;
         (void)holds_change(judge, hold, &change);
@@ -71,11 +84,58 @@ static void write_record(struct judge *judge, const struct request *request)
         .scope = decision->scope,
         .body = request->has_body_facts ? request->body_facts.digest : (struct digest){{0}},
         .hold = request->hold,
-        .first_at_ms = same_record ? old->first_at_ms : judge->clock.now_ms};
+        .first_at_ms = same_record ? old->first_at_ms : judge->clock.now_ms,
+        .found_minor = decision->has_found ? decision->found.minor : 0,
+        .currency = decision->has_found ? decision->found.currency : STR_NONE};
     records_put(&judge->records, &row);
     record_row(judge, MESSAGE_ROW_IDEMPOTENCY, &row);
     if (old_hold != 0) {
         holds_record_gone(judge, old_hold);
+    }
+}
+
+/* The hold that pays for it: the one it repeats, that of its object, or a new one. */
+static void choose_hold(struct request *request)
+{
+    struct judge *judge = request->judge;
+    const struct decision *decision = &request->decision;
+
+    request->first = decision->repeat != REPEAT_SAME;
+    if (!request->first) {
+        request->hold = decision->repeat_hold;
+    } else if (decision->under) {
+        struct hold *hold = holds_find(judge, decision->object_hold);
+        struct hold_change change = {.state = HOLD_HELD,
+                                     .posted = hold->row.posted,
+                                     .held = hold->row.held + decision->need,
+                                     .admitted = true,
+                                     .at_ms = judge->clock.now_ms};
+        request->hold = hold->number;
+        request->under = true;
+        request->raised = decision->need;
+        if (decision->need > 0) {
+            (void)holds_change(judge, hold, &change);
+        }
+        write_record(judge, request);
+    } else {
+        request->hold =
+            holds_open(judge, decision, request->grant, grant_vendor_key(request))->number;
+        write_record(judge, request);
+    }
+    const struct hold *hold = holds_find(judge, request->hold);
+    request->hold_state = hold == NULL ? HOLD_POSTED : hold->row.state;
+}
+
+static void take_turns(struct request *request)
+{
+    const struct decision *decision = &request->decision;
+
+    if (decision->object_id.len > 0) {
+        turn_take(request, &decision->object);
+    }
+    if (!digest_is_zero(&decision->scope) &&
+        !turn_is_taken(request->judge, &decision->scope, request)) {
+        turn_take(request, &decision->scope);
     }
 }
 
@@ -103,19 +163,116 @@ static void proceed(struct request *request)
         return;
     }
     if (decision->costs) {
-        request->first = decision->repeat != REPEAT_SAME;
-        if (request->first) {
-            request->hold = holds_open(judge, decision, request->grant)->number;
-            write_record(judge, request);
-        } else {
-            request->hold = decision->repeat_hold;
-        }
-        const struct hold *hold = holds_find(judge, request->hold);
-        request->hold_state = hold == NULL ? HOLD_POSTED : hold->row.state;
+        take_turns(request);
+        choose_hold(request);
     }
     audit_intent(judge, request);
     request_move(request, REQUEST_DURABLE);
     record_wait(judge, &request->waiter, on_durable, request);
+}
+
+/* ---- those that wait ---- */
+
+static void weigh(struct request *request);
+
+static void on_turn(struct request *request, bool late)
+{
+    if (late) {
+        request_deny(request); /* as it was refused when it began to wait */
+    } else {
+        weigh(request);
+    }
+}
+
+static void cannot_ask(struct request *request, const struct fetch_answer *answer)
+{
+    struct decision *decision = &request->decision;
+    struct str path = str_slice(decision->fetch_path, 0, 200);
+
+    if (answer->status == 401 || answer->status == 403) {
+        (void)refuse(decision, VERDICT_COST_UNKNOWN,
+                     "what this moves must be asked of %.*s, which answered %u to GET %.*s: the "
+                     "stored credential lacks the permission to read that; an operator can grant "
+                     "it, or the request can name the amount",
+                     STR_FMT(decision->pack->vendor), answer->status, STR_FMT(path));
+    } else if (answer->status == 404) {
+        (void)refuse(decision, VERDICT_COST_UNKNOWN,
+                     "what this moves is not known: %.*s knows nothing at %.*s",
+                     STR_FMT(decision->pack->vendor), STR_FMT(path));
+    } else if (answer->status != 0) {
+        (void)refuse(decision, VERDICT_COST_UNKNOWN,
+                     "what this moves is not known: %.*s answered %u to GET %.*s",
+                     STR_FMT(decision->pack->vendor), answer->status, STR_FMT(path));
+    } else {
+        (void)refuse(decision, VERDICT_COST_UNKNOWN,
+                     "what this moves is not known: %.*s could not be asked for %.*s (%.*s)",
+                     STR_FMT(decision->pack->vendor), STR_FMT(path),
+                     STR_FMT(str_slice(answer->problem, 0, 200)));
+    }
+    request_deny(request);
+}
+
+static void on_fetched(void *ctx, const struct fetch_answer *answer)
+{
+    struct request *request = ctx;
+    struct decision *decision = &request->decision;
+    struct err why = {""};
+
+    request->fetch = NULL;
+    if (answer->status != 200) {
+        cannot_ask(request, answer);
+    } else if (!cost_read_found(decision->fetch, answer->facts, request->arena, &decision->found,
+                                &why)) {
+        (void)refuse(decision, VERDICT_COST_UNKNOWN, "%s", why.text);
+        request_deny(request);
+    } else {
+        decision->has_found = true;
+        weigh(request);
+    }
+}
+
+static void ask_vendor(struct request *request)
+{
+    struct judge *judge = request->judge;
+    struct decision *decision = &request->decision;
+    const struct peer *vault = judge->vaults[request->gate->index];
+    struct fetch_ask ask = {.generation = decision->generation,
+                            .pack_index = decision->pack_index,
+                            .upstream = decision->match.upstream,
+                            .credential = book_credential(judge, decision->credential),
+                            .path = decision->fetch_path,
+                            .query = decision->fetch->query,
+                            .account = decision->account_header,
+                            .rule = decision->fetch->read,
+                            .vault = vault};
+
+    turn_take(request, &decision->object);
+    request_move(request, REQUEST_WAIT);
+    if (ask.credential == NULL || !fetch_begin(judge, &ask, on_fetched, request, &request->fetch)) {
+        deny(request, VERDICT_COST_UNKNOWN,
+             "what this moves must be asked of the vendor, and that cannot be done at the moment");
+    }
+}
+
+/* Decides, and goes on, waits or refuses. */
+static void weigh(struct request *request)
+{
+    struct judge *judge = request->judge;
+    struct decision *decision = &request->decision;
+
+    decision->asker = request;
+    enum verdict verdict =
+        decide_body(judge, &request->admit, request->has_body_facts ? &request->body_facts : NULL,
+                    request->arena, decision);
+    if (verdict == VERDICT_ALLOWED) {
+        proceed(request);
+    } else if (decision->delay == DELAY_FETCH) {
+        ask_vendor(request);
+    } else if (decision->delay == DELAY_TURN && turn_wait(request, &decision->wait_for, on_turn)) {
+        request_move(request, REQUEST_WAIT);
+    } else {
+        request_deny(request);
+    }
 }
 
 /* ---- ADMIT ---- */
@@ -179,25 +336,16 @@ void admission_request(struct judge *judge, struct peer *gate, const struct mess
         ask_for_body(request);
         return;
     }
-    if (decide_body(judge, &request->admit, NULL, request->arena, &request->decision) !=
-        VERDICT_ALLOWED) {
-        request_deny(request);
-        return;
-    }
-    proceed(request);
+    weigh(request);
 }
 
 void admission_facts(struct judge *judge, struct request *request,
                      const struct message_facts *facts)
 {
+    (void)judge;
     facts_copy(request->arena, facts, &request->body_facts);
     request->has_body_facts = true;
-    if (decide_body(judge, &request->admit, &request->body_facts, request->arena,
-                    &request->decision) != VERDICT_ALLOWED) {
-        request_deny(request);
-        return;
-    }
-    proceed(request);
+    weigh(request);
 }
 
 /* ---- those that end early ---- */
@@ -212,6 +360,7 @@ void admission_abandoned(struct judge *judge, struct peer *gate, uint64_t number
     }
     switch (request->state) {
     case REQUEST_BODY:
+    case REQUEST_WAIT:
         request_free(request);
         break;
     case REQUEST_DURABLE: /* its rows are under way: taken back when they are durable */
@@ -237,7 +386,7 @@ void admission_cut(struct judge *judge, struct key *key)
     for (struct list *at = key->requests.next; at != &key->requests; at = next) {
         struct request *request = LIST_THING(at, struct request, key_link);
         next = at->next;
-        if (request->state == REQUEST_BODY) {
+        if (request->state == REQUEST_BODY || request->state == REQUEST_WAIT) {
             if (decide_lives(judge, &request->decision)) {
                 (void)refuse(&request->decision, VERDICT_REVOKED_KEY, "this vault key has ended");
             }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "http/url.h"
 #include "judge/book.h"
+#include "judge/decide_parts.h"
 #include "judge/keys.h"
 #include "judge/params.h"
 #include "judge/plain.h"
@@ -351,7 +352,7 @@ static bool route(const struct message_admit *admit, struct decision *decision)
     return true;
 }
 
-static bool credential_there(struct judge *judge, struct arena *arena, struct decision *decision)
+bool decide_credential_there(struct judge *judge, struct arena *arena, struct decision *decision)
 {
     const struct credential *credential =
         decision->key->credential == 0 ? book_default_credential(judge, decision->key->vendor)
@@ -393,7 +394,7 @@ static bool bound_params_match(struct judge *judge, struct decision *decision)
     return true;
 }
 
-static bool is_capped(const struct decision *decision)
+bool decide_is_capped(const struct decision *decision)
 {
     for (size_t i = 0; i < decision->level_count; i++) {
         if (decision->levels[i].cap != MONEY_NONE) {
@@ -403,7 +404,7 @@ static bool is_capped(const struct decision *decision)
     return false;
 }
 
-static int64_t flat_price(const struct decision *decision)
+int64_t decide_flat_price(const struct decision *decision)
 {
     const struct rules *rules = key_rules(decision->key);
 
@@ -455,15 +456,15 @@ static bool list_allows(struct key *key, const struct request_facts *facts, stru
            observe_relaxes(decision, key, VERDICT_ENDPOINT_NOT_ALLOWED);
 }
 
-static bool allowed(const struct message_admit *admit, struct arena *arena,
+bool decide_allowed(const struct message_admit *admit, struct arena *arena,
                     struct decision *decision)
 {
     struct request_facts facts = {.method = admit->method,
                                   .path = decision->path,
                                   .pack = decision->pack,
                                   .match = &decision->match,
-                                  .has_flat_price = flat_price(decision) != MONEY_NONE,
-                                  .capped = is_capped(decision)};
+                                  .has_flat_price = decide_flat_price(decision) != MONEY_NONE,
+                                  .capped = decide_is_capped(decision)};
 
     for (struct key *key = decision->key; key != NULL; key = key->parent) {
         if (!list_allows(key, &facts, arena, decision)) {
@@ -569,319 +570,15 @@ enum verdict decide_head(struct judge *judge, const struct message_admit *admit,
     find_vendor(admit, ret);
     if ((as == NULL && !decide_find_key(judge, admit, ret)) || !find_pack(judge, admit, ret) ||
         !decide_lives(judge, ret) || !decide_source(admit, ret) ||
-        !credential_there(judge, arena, ret) || !route(admit, ret)) {
+        !decide_credential_there(judge, arena, ret) || !route(admit, ret)) {
         return ret->verdict;
     }
     ret->level_count = key_levels(ret->key, judge->clock.day, ret->levels);
     if (!plain_method(admit, arena, ret) || !bound_params_match(judge, ret) ||
-        !params_accounts_in_head(admit, arena, ret) || !allowed(admit, arena, ret) ||
+        !params_accounts_in_head(admit, arena, ret) || !decide_allowed(admit, arena, ret) ||
         !find_client_key(admit, ret) || !choose_body_rule(admit, ret) || !rates_allow(judge, ret)) {
         return ret->verdict;
     }
     ret->verdict = VERDICT_ALLOWED;
-    return VERDICT_ALLOWED;
-}
-
-/* ---- the second half: what does it cost ---- */
-
-static bool facts_are_good(const struct message_facts *facts, struct decision *decision)
-{
-    const struct config *config = decision->generation->config;
-
-    if (facts->rule != decision->read_rule || facts->generation != config->generation ||
-        (facts->state == FACTS_OK &&
-         facts->fact_count != config->reads[decision->read_rule].selector_count)) {
-        (void)refuse(decision, VERDICT_DENIED, "the body was not read by the rule that applies");
-        return false;
-    }
-    switch (facts->state) {
-    case FACTS_OK:
-        return true;
-    case FACTS_CARD_DATA:
-        (void)refuse(decision, VERDICT_CARD_DATA_REFUSED,
-                     "the body holds card data; use the vendor's tokens instead");
-        return false;
-    case FACTS_TOO_LARGE:
-        (void)refuse(decision, VERDICT_TOO_LARGE,
-                     "a body that keybrake must read may have 1 MiB at most, and few parts (%.*s)",
-                     STR_FMT(str_slice(facts->problem, 0, 200)));
-        return false;
-    case FACTS_AMBIGUOUS:
-    case FACTS_UNREADABLE:
-    default:
-        (void)refuse(decision, VERDICT_BAD_REQUEST, "the body cannot be read with certainty: %.*s",
-                     STR_FMT(str_slice(facts->problem, 0, 200)));
-        return false;
-    }
-}
-
-static bool cost_refused(enum cost_verdict verdict, const struct err *why,
-                         struct decision *decision)
-{
-    static const enum verdict verdicts[] = {
-        [COST_UNKNOWN] = VERDICT_COST_UNKNOWN,
-        [COST_AMBIGUOUS] = VERDICT_BAD_REQUEST,
-        [COST_FX_STALE] = VERDICT_FX_STALE,
-        [COST_FETCH] = VERDICT_COST_UNKNOWN,
-    };
-
-    (void)refuse(decision, verdicts[verdict], "%s", why->text);
-    return false;
-}
-
-/* The values that go into the body; then question->facts are those of the body with them. */
-static bool put_values(struct cost_question *question, struct message_facts *changed,
-                       struct decision *decision)
-{
-    struct splices splices;
-    struct err why = {""};
-    enum cost_verdict verdict = cost_put(question, -1, &splices, changed, &why);
-
-    decision->splice_count = 0;
-    if (verdict != COST_NOTHING) {
-        return cost_refused(verdict, &why, decision);
-    }
-    if (splices.count > 0) {
-        question->facts = changed;
-        decision->splices = arena_zeroed(question->arena, splices.count, sizeof(splices.list[0]));
-        memcpy(decision->splices, splices.list, splices.count * sizeof(splices.list[0]));
-        decision->splice_count = splices.count;
-    }
-    return true;
-}
-
-static bool cost_known(struct judge *judge, const struct message_admit *admit,
-                       const struct message_facts *facts, struct arena *arena,
-                       struct decision *decision)
-{
-    const struct price_list *prices = book_prices(judge, decision->key->vendor);
-    struct cost_question question = {.config = decision->generation->config,
-                                     .pack = decision->pack,
-                                     .match = &decision->match,
-                                     .method = admit->method,
-                                     .query = admit->query,
-                                     .facts = facts,
-                                     .flat_price = flat_price(decision),
-                                     .capped = is_capped(decision),
-                                     .prices = prices == NULL ? NULL : prices->rates,
-                                     .price_count = prices == NULL ? 0 : prices->count,
-                                     .now_ms = judge->clock.now_ms,
-                                     .arena = arena};
-    struct message_facts changed;
-    struct err why = {""};
-
-    if (!put_values(&question, &changed, decision)) {
-        return false;
-    }
-    enum cost_verdict verdict = cost_reserve(&question, &decision->cost, &why);
-    if (verdict == COST_NOTHING) {
-        return true;
-    }
-    if (verdict != COST_AMOUNT) {
-        return cost_refused(verdict, &why, decision);
-    }
-    decision->costs = decision->cost.nano > 0;
-    if (decision->cost.nano < 0) {
-        (void)refuse(decision, VERDICT_COST_UNKNOWN, "the amount is negative");
-        return false;
-    }
-    return true;
-}
-
-static bool hold_state_of(const void *ctx, uint64_t number, enum hold_state *ret)
-{
-    const struct judge *judge = ctx;
-    const struct hold *hold = table_find(&judge->holds, &number);
-
-    if (hold == NULL) {
-        return false;
-    }
-    *ret = hold->row.state;
-    return true;
-}
-
-/* The digest of all that makes two requests "the same", each part with its length. */
-static struct digest scope_digest(const struct message_admit *admit,
-                                  const struct decision *decision, struct str scope,
-                                  struct str public_fields)
-{
-    /* By number too: another account that is stored under the name, or the other mode of this one,
-     * has never seen the vendor's side of these repeats. */
-    uint64_t credential = decision->credential;
-    const struct str texts[] = {
-        decision->key->tenant == NULL ? STR_NONE : str_from(decision->key->tenant->name),
-        scope,
-        decision->credential_name,
-        str_of(&credential, sizeof(credential)),
-        decision->live_mode ? STR("live") : STR("test"),
-        public_fields,
-        decision->account,
-        admit->method,
-        decision->path,
-        admit->query,
-        decision->client_key};
-    enum { COUNT = sizeof(texts) / sizeof(texts[0]) };
-    uint32_t lengths[COUNT];
-    struct str parts[2 * COUNT];
-
-    for (size_t i = 0; i < COUNT; i++) {
-        lengths[i] = (uint32_t)texts[i].len;
-        parts[2 * i] = str_of(&lengths[i], sizeof(lengths[i]));
-        parts[2 * i + 1] = texts[i];
-    }
-    return digest_of_parts(parts, 2 * COUNT);
-}
-
-/* False: refused.  A repeat that goes under the hold that is there is charged nothing more. */
-static bool repeat_allowed(struct judge *judge, const struct message_admit *admit,
-                           const struct message_facts *facts, struct decision *decision)
-{
-    const struct record *record = NULL;
-    struct digest body = {{0}};
-
-    if (facts != NULL) {
-        body = facts->digest;
-    }
-    decision->repeat = REPEAT_NEW;
-    /* Where the vendor takes no notice of the key each request is done, and each is charged. */
-    if (!decision->costs || decision->client_key.len == 0 ||
-        !decide_key_is_honoured(admit, decision)) {
-        return true;
-    }
-    const struct credential *credential = book_credential(judge, decision->credential);
-    decision->scope = scope_digest(admit, decision, decide_scope(decision->key),
-                                   credential == NULL ? STR_NONE : credential->public_fields);
-    decision->repeat =
-        records_look(&judge->records, &decision->scope, &body, judge->clock.now_ms,
-                     decision->pack->idempotency.window_ms, hold_state_of, judge, &record);
-    switch (decision->repeat) {
-    case REPEAT_NEW:
-    case REPEAT_VOIDED:
-        return true;
-    case REPEAT_SAME:
-        decision->repeat_hold = record->hold;
-        return true;
-    case REPEAT_IN_FLIGHT:
-        (void)refuse(decision, VERDICT_IN_FLIGHT,
-                     "the first request with this idempotency key has no answer yet");
-        return false;
-    case REPEAT_FULL:
-        (void)refuse(decision, VERDICT_LIMIT_REACHED,
-                     "too many idempotency keys are remembered on this server");
-        return false;
-    case REPEAT_MISMATCH:
-    default:
-        (void)refuse(decision, VERDICT_IDEMPOTENCY_MISMATCH,
-                     "this idempotency key was used with another body; use a new one");
-        return false;
-    }
-}
-
-static void explain_cap(const struct judge *judge, struct decision *decision,
-                        const struct level *level)
-{
-    const struct window *window = windows_find(&judge->windows, &level->owner, level->day);
-    int64_t spent = window == NULL ? 0 : window->posted;
-    int64_t held = window == NULL ? 0 : window->held;
-
-    if (!digest_equal(&level->owner, &decision->key->owner)) {
-        /* What others may spend is not for this sandbox to know. */
-        (void)refuse(decision, VERDICT_CAP_EXCEEDED,
-                     "the %s cap of the %s that this vault key belongs to does not leave $%s",
-                     level->day == WINDOW_LIFE ? "total" : "daily",
-                     level->level == LEVEL_TENANT ? "tenant" : "parent key",
-                     usd_text(decision->cost.nano).text);
-        return;
-    }
-    char resets[80] = "";
-    if (level->day != WINDOW_LIFE) {
-        (void)snprintf(resets, sizeof(resets), "; resets at %s",
-                       clock_rfc3339(clock_day_start_ms(level->day + 1)).text);
-    }
-    (void)refuse(decision, VERDICT_CAP_EXCEEDED,
-                 "the %s cap would be passed: of $%s: $%s spent, $%s held; asked $%s%s",
-                 level->day == WINDOW_LIFE ? "total" : "daily", usd_text(level->cap).text,
-                 usd_text(spent).text, usd_text(held).text, usd_text(decision->cost.nano).text,
-                 resets);
-}
-
-static struct key *key_of_level(struct decision *decision, const struct level *level)
-{
-    for (struct key *key = decision->key; key != NULL; key = key->parent) {
-        if (digest_equal(&key->owner, &level->owner)) {
-            return key;
-        }
-    }
-    return NULL;
-}
-
-static bool fits(struct judge *judge, struct decision *decision)
-{
-    if (!decision->costs || decision->repeat == REPEAT_SAME) {
-        return true;
-    }
-    if (judge->clock.suspect) {
-        (void)refuse(decision, VERDICT_CLOCK_SUSPECT,
-                     "the server's clock has jumped; money waits until an operator has looked");
-        return false;
-    }
-    if (judge->open_holds >= LIMIT_OPEN_HOLDS ||
-        decision->key->open_holds >= LIMIT_OPEN_HOLDS_A_KEY) {
-        (void)refuse(decision, VERDICT_LIMIT_REACHED, "too many amounts are held at one time");
-        return false;
-    }
-    size_t refused =
-        windows_fits(&judge->windows, decision->levels, decision->level_count, decision->cost.nano);
-    if (refused == decision->level_count) {
-        return true;
-    }
-    explain_cap(judge, decision, &decision->levels[refused]);
-    /* A key that only observes has no cap here; the shadow window takes any amount. */
-    const struct key *full = key_of_level(decision, &decision->levels[refused]);
-    assert(full == NULL || full->mode != MODE_OBSERVE);
-    return false;
-}
-
-/* What observe mode would have refused: the key's own caps, held against its shadow. */
-static void note_shadow(struct judge *judge, struct decision *decision)
-{
-    const struct key *key = decision->key;
-    struct level own[] = {
-        {.owner = key->shadow_owner, .day = judge->clock.day, .cap = key->daily_cap},
-        {.owner = key->shadow_owner, .day = WINDOW_LIFE, .cap = key->total_cap}};
-
-    if (key->mode == MODE_OBSERVE && decision->costs &&
-        windows_fits(&judge->windows, own, 2, decision->cost.nano) < 2) {
-        (void)observe_relaxes(decision, key, VERDICT_CAP_EXCEEDED);
-    }
-}
-
-enum verdict decide_body(struct judge *judge, const struct message_admit *admit,
-                         const struct message_facts *facts, struct arena *arena,
-                         struct decision *decision)
-{
-    /* A body may have taken its time: the key may have died or changed, midnight passed. */
-    decision->verdict = VERDICT_DENIED;
-    if (!decide_lives(judge, decision) || !credential_there(judge, arena, decision)) {
-        return decision->verdict;
-    }
-    decision->level_count = key_levels(decision->key, judge->clock.day, decision->levels);
-    if (!allowed(admit, arena, decision)) {
-        return decision->verdict;
-    }
-    if (facts != NULL &&
-        (!facts_are_good(facts, decision) || !params_accounts_in_body(facts, decision))) {
-        return decision->verdict;
-    }
-    if (!cost_known(judge, admit, facts, arena, decision) ||
-        !params_allow(admit, facts, arena, decision) ||
-        !repeat_allowed(judge, admit, facts, decision) || !fits(judge, decision)) {
-        if (decision->verdict == VERDICT_ALLOWED) { /* never pass on a bug of ours */
-            decision->verdict = VERDICT_DENIED;
-        }
-        return decision->verdict;
-    }
-    note_shadow(judge, decision);
-    decision->verdict = VERDICT_ALLOWED;
     return VERDICT_ALLOWED;
 }

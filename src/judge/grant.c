@@ -14,6 +14,8 @@
 #include "judge/metrics.h"
 #include "judge/record.h"
 #include "judge/request.h"
+#include "judge/settle.h"
+#include "judge/turn.h"
 
 enum {
     ANSWER_FACTS_MS = 3000, /* the reader has the body already when OUTCOME comes */
@@ -33,7 +35,7 @@ bool grant_possible(const struct request *request)
 
 /* "kb." and ten characters that only this server can make for this scope, then the client's key:
  * two runs under one credential cannot meet, and a retry says the same again. */
-static struct str vendor_key(struct request *request)
+static struct str make_vendor_key(struct request *request)
 {
     const struct decision *decision = &request->decision;
     struct judge *judge = request->judge;
@@ -69,6 +71,19 @@ static struct str vendor_key(struct request *request)
     return copy;
 }
 
+struct str grant_vendor_key(struct request *request)
+{
+    const struct decision *decision = &request->decision;
+    bool wanted = decision->pack->idempotency.header.len > 0 &&
+                  (decision->client_key.len > 0 ||
+                   (decide_key_is_honoured(&request->admit, decision) && decision->costs));
+
+    if (wanted && request->vendor_key.len == 0) {
+        request->vendor_key = make_vendor_key(request);
+    }
+    return request->vendor_key;
+}
+
 /* The judged headers as they go out. */
 static void judged_headers(struct request *request, struct message_grant *grant)
 {
@@ -95,10 +110,9 @@ static void judged_headers(struct request *request, struct message_grant *grant)
         headers[count++] = (struct message_header){
             .name = STR("content-type"), .value = STR("application/x-www-form-urlencoded")};
     }
-    if (pack->idempotency.header.len > 0 &&
-        (request->decision.client_key.len > 0 || (honoured && request->decision.costs))) {
+    if (grant_vendor_key(request).len > 0) {
         headers[count++] =
-            (struct message_header){.name = pack->idempotency.header, .value = vendor_key(request)};
+            (struct message_header){.name = pack->idempotency.header, .value = request->vendor_key};
         request->retry_safe = honoured;
     }
     grant->headers = headers;
@@ -367,89 +381,14 @@ static void on_settled(void *ctx, bool durable)
     finish(request);
 }
 
-/* What a later attempt under the same hold may change: only what nobody knew, and only by proof.  A
- * status that is free proves nothing about the first attempt, unless it is the vendor's replay. */
-static bool repeat_settles(const struct request *request, const struct hold *hold,
-                           const struct settlement *settlement)
-{
-    return hold->row.state == HOLD_UNKNOWN &&
-           (settlement->state == HOLD_POSTED || settlement->state == HOLD_HELD ||
-            (settlement->state == HOLD_VOIDED && request->outcome.replayed));
-}
-
-/* An attempt before this one was sent and never answered.  What is refused at the second may have
- * been done at the first: many vendors look at limits and keys before they look for a repeat. */
-static bool proves_nothing(const struct message_outcome *outcome)
-{
-    return outcome->retried && !outcome->replayed && outcome->outcome == OUTCOME_ANSWERED &&
-           outcome->status / 100 != 2;
-}
-
-static const struct message_facts *usable_answer(const struct request *request)
-{
-    const struct message_facts *facts = &request->answer_facts;
-    const struct config *config = request->decision.generation->config;
-
-    if (!request->has_answer_facts || facts->state != FACTS_OK ||
-        facts->rule != request->answer_rule || facts->generation != config->generation ||
-        facts->fact_count != config->reads[facts->rule].selector_count ||
-        !digest_equal(&facts->digest, &request->outcome.body_digest)) {
-        return NULL;
-    }
-    return facts;
-}
-
-static void settle_hold(struct request *request, struct hold *hold)
-{
-    struct judge *judge = request->judge;
-    struct cost reserved = request->decision.cost;
-    struct settlement settlement = {0};
-    struct cost_question question = {
-        .config = request->decision.generation->config,
-        .pack = request->decision.pack,
-        .match = &request->decision.match,
-        .method = request->admit.method,
-        .query = request->admit.query,
-        .facts = request->has_body_facts ? &request->body_facts : NULL,
-        .flat_price = MONEY_NONE,
-        .now_ms = judge->clock.now_ms,
-        .arena = request->arena,
-    };
-
-    cost_settle(&question, &reserved, &request->outcome, usable_answer(request), &settlement);
-    if (!hold_may_move(hold->row.state, settlement.state) || settlement.posted < 0 ||
-        settlement.held < 0 ||
-        (settlement.state == HOLD_VOIDED && proves_nothing(&request->outcome))) {
-        settlement = (struct settlement){.state = HOLD_UNKNOWN, .held = hold->row.held};
-    }
-    if (request->first ? hold->row.state != HOLD_OPEN
-                       : !repeat_settles(request, hold, &settlement)) {
-        return;
-    }
-    struct hold_change change = {.state = settlement.state,
-                                 .posted = settlement.posted,
-                                 .held = hold_is_over(settlement.state) ? 0 : settlement.held,
-                                 .object = str_slice(settlement.object, 0, LIMIT_LABEL_BYTES),
-                                 .estimated = settlement.estimated,
-                                 .at_ms = judge->clock.now_ms};
-    if (change.state == HOLD_VOIDED) {
-        change.posted = 0;
-    }
-    request->hold_state = change.state;
-    request->hold_object = arena_copy(request->arena, change.object);
-    request->posted = holds_change(judge, hold, &change);
-}
-
 static void settle(struct request *request)
 {
     struct judge *judge = request->judge;
     bool read = request->decision.class == CLASS_READ && !request->decision.costs;
 
     loop_timer_stop(judge->loop, &request->timer);
-    struct hold *hold = holds_find(judge, request->hold);
-    if (hold != NULL && !hold_is_over(hold->row.state)) {
-        settle_hold(request, hold);
-    }
+    settle_request(request);
+    turns_leave(request);
     if (!read) {
         audit_over(judge, request);
     }
@@ -578,7 +517,7 @@ void grant_gate_gone(struct judge *judge, struct peer *gate)
         (void)table_remove(&gate->requests, &request->number);
         at = 0; /* the table has changed */
         request->gate = NULL;
-        if (request->state == REQUEST_BODY) {
+        if (request->state == REQUEST_BODY || request->state == REQUEST_WAIT) {
             request_free(request);
         } else if (request->state >= REQUEST_GRANTED) {
             request->done = (struct message_done){

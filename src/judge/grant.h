@@ -15,6 +15,7 @@
 
 bool grant_possible(const struct request *request); /* there is a vault to take it */
 void grant_send(struct request *request);
+struct str grant_vendor_key(struct request *request); /* that goes out with it; empty: none */
 
 void grant_sent(struct judge *judge, struct peer *vault, uint64_t grant);
 void grant_outcome(struct judge *judge, struct peer *vault, const struct message_outcome *outcome);

@@ -9,7 +9,9 @@
 #include "judge/keys.h"
 #include "judge/metrics.h"
 #include "judge/number.h"
+#include "judge/objects.h"
 #include "judge/record.h"
+#include "judge/watch.h"
 
 void holds_init(struct judge *judge)
 {
@@ -45,12 +47,22 @@ static void add(struct judge *judge, struct hold *hold)
 
 static void forget(struct judge *judge, struct hold *hold)
 {
+    objects_leave(judge, hold);
     (void)table_remove(&judge->holds, &hold->number);
     list_remove(&hold->link);
     hold_free(hold);
 }
 
-struct hold *holds_open(struct judge *judge, const struct decision *decision, uint64_t grant)
+/* What had moved of the object before: under other holds, or by the vendor's word. */
+static int64_t base_of(const struct judge *judge, const struct decision *decision)
+{
+    int64_t posted = decision->object_id.len == 0 ? 0 : objects_posted(judge, &decision->object);
+
+    return posted > decision->cost.base ? posted : decision->cost.base;
+}
+
+struct hold *holds_open(struct judge *judge, const struct decision *decision, uint64_t grant,
+                        struct str vendor_key)
 {
     const struct pack_operation *operation = decision->match.operation;
     struct message_row_hold row = {
@@ -70,6 +82,11 @@ struct hold *holds_open(struct judge *judge, const struct decision *decision, ui
         .currency = decision->cost.currency,
         .amount_minor = decision->cost.amount_minor,
         .idempotency = decision->scope,
+        .object = decision->object_id,
+        .credential = decision->credential,
+        .account = decision->account_header,
+        .vendor_key = vendor_key,
+        .base = base_of(judge, decision),
     };
     size_t refused = windows_reserve(&judge->windows, decision->levels, decision->level_count,
                                      decision->cost.nano);
@@ -78,6 +95,7 @@ struct hold *holds_open(struct judge *judge, const struct decision *decision, ui
     (void)refused;
     struct hold *hold = hold_new(&row);
     add(judge, hold);
+    objects_follow(judge, hold);
     record_row(judge, MESSAGE_ROW_HOLD, &hold->row);
     return hold;
 }
@@ -105,6 +123,7 @@ int64_t holds_change(struct judge *judge, struct hold *hold, const struct hold_c
     size_t level_count = key == NULL ? 0 : key_levels(key, hold->row.day, levels);
     int64_t posted = change->posted - hold->row.posted;
 
+    objects_leave(judge, hold); /* it may come to be another's */
     if (hold_move(hold, &judge->windows, levels, level_count, change)) {
         log_error("overrun", "hold=%llu vendor=%s", (unsigned long long)hold->number,
                   log_text(hold->row.vendor).text);
@@ -115,13 +134,24 @@ int64_t holds_change(struct judge *judge, struct hold *hold, const struct hold_c
     if (hold->row.state == HOLD_UNKNOWN) {
         list_add(&judge->unknown_holds, &hold->link);
     }
-    if (hold_is_over(hold->row.state)) {
+    if (!hold_is_over(hold->row.state)) {
+        objects_follow(judge, hold);
+        watch_hold(judge, hold);
+    } else {
         count(judge, hold, -1);
         if (!is_needed(judge, hold)) {
             forget(judge, hold);
         }
     }
     return posted;
+}
+
+void holds_name_object(struct judge *judge, struct hold *hold, struct str object)
+{
+    objects_leave(judge, hold);
+    hold_name_object(hold, object);
+    objects_follow(judge, hold);
+    record_row(judge, MESSAGE_ROW_HOLD, &hold->row);
 }
 
 void holds_record_gone(void *ctx, uint64_t number)
@@ -208,6 +238,8 @@ void holds_loaded(struct judge *judge)
             continue;
         }
         count(judge, hold, 1);
+        objects_follow(judge, hold);
+        watch_hold(judge, hold);
         check_windows(judge, hold, &sums);
         if (hold->row.state == HOLD_OPEN) {
             open[open_count++] = hold;

@@ -13,11 +13,15 @@ struct hold *holds_find(const struct judge *judge, uint64_t number); /* or NULL 
 
 /* Sets the decision's amount aside on all its levels, and writes the rows.  The decision has just
  * said that it fits (asserted). */
-struct hold *holds_open(struct judge *judge, const struct decision *decision, uint64_t grant);
+struct hold *holds_open(struct judge *judge, const struct decision *decision, uint64_t grant,
+                        struct str vendor_key);
 
 /* Moves it, writes its row, and forgets it when nothing refers to it any more: do not use `hold`
  * afterwards when hold_is_over(change->state).  Returns what was posted more. */
 int64_t holds_change(struct judge *judge, struct hold *hold, const struct hold_change *change);
+
+/* It has become known which object it is for. */
+void holds_name_object(struct judge *judge, struct hold *hold, struct str object);
 
 /* After loading: what was OPEN when the server died. */
 void holds_load(struct judge *judge, const struct message_row_hold *row);

@@ -19,10 +19,13 @@
 #include "judge/metrics.h"
 #include "judge/now.h"
 #include "judge/number.h"
+#include "judge/objects.h"
 #include "judge/record.h"
 #include "judge/request.h"
 #include "judge/revoke.h"
 #include "judge/tunnel.h"
+#include "judge/turn.h"
+#include "judge/watch.h"
 
 enum {
     TICK_MS = 100,
@@ -641,6 +644,9 @@ struct judge *process_new(struct loop *loop, const struct process_calls *calls)
     holds_init(judge);
     requests_init(judge);
     fetches_init(judge);
+    turns_init(judge);
+    objects_init(judge);
+    watches_init(judge);
     revoke_init(judge);
     loop_timer_set(loop, &judge->tick, TICK_MS, tick, judge);
     return judge;

@@ -238,6 +238,9 @@ static void *expect(int peer, enum message_type type)
 {
     enum message_type got = next(peer);
 
+    while (peer == VAULT && got == MESSAGE_FETCH && type != MESSAGE_FETCH) {
+        got = next(peer); /* a hold is being looked after; no answer is one too */
+    }
     if (got != type) {
         CHECK_CASE(false, message_name(type));
         (void)printf("  got %s\n", message_name(got));
@@ -800,11 +803,11 @@ static void test_repeats(void)
     uint64_t request = pay(&key, "again", "body");
     struct given first = granted(request);
     CHECK(strncmp(first.key, "kb.", 3) == 0 && strstr(first.key, ".again") != NULL);
-    CHECK(denied(pay(&key, "again", "body"), "in_flight") == 409);
+    uint64_t waiting = pay(&key, "again", "body");
+    CHECK(silent(GATE) && silent(VAULT)); /* until the first has its answer */
     CHECK(denied(pay(&key, "again", "another body"), "idempotency_mismatch") == 422);
     succeed(request, &first);
-    CHECK(shows(&key, "1.00", "0.00", "1.00"));
-    request = pay(&key, "again", "body");
+    request = waiting;
     struct given second = granted(request);
     CHECK(strcmp(first.key, second.key) == 0);
     CHECK(shows(&key, "1.00", "0.00", "1.00")); /* nothing more is set aside */

@@ -6,16 +6,19 @@
 
 #include "base/mem.h"
 #include "judge/audit.h"
+#include "judge/fetch.h"
 #include "judge/metrics.h"
 #include "judge/record.h"
+#include "judge/turn.h"
 #include "pack/deny.h"
 
 #define TO(state) (1u << (state))
 
 /* From REQUEST_GRANTED on there is an outcome to come; the mover asserts the way. */
 static const unsigned next_of[REQUEST_STATE_COUNT] = {
-    [REQUEST_NEW] = TO(REQUEST_BODY) | TO(REQUEST_DURABLE) | TO(REQUEST_GRANTED),
-    [REQUEST_BODY] = TO(REQUEST_DURABLE) | TO(REQUEST_GRANTED),
+    [REQUEST_NEW] = TO(REQUEST_BODY) | TO(REQUEST_WAIT) | TO(REQUEST_DURABLE) | TO(REQUEST_GRANTED),
+    [REQUEST_BODY] = TO(REQUEST_WAIT) | TO(REQUEST_DURABLE) | TO(REQUEST_GRANTED),
+    [REQUEST_WAIT] = TO(REQUEST_WAIT) | TO(REQUEST_DURABLE) | TO(REQUEST_GRANTED),
     [REQUEST_DURABLE] = TO(REQUEST_GRANTED),
     [REQUEST_GRANTED] = TO(REQUEST_ANSWER) | TO(REQUEST_RELEASE) | TO(REQUEST_ENDING),
     [REQUEST_ANSWER] = TO(REQUEST_RELEASE) | TO(REQUEST_ENDING),
@@ -85,6 +88,7 @@ struct request *request_new(struct judge *judge, struct peer *gate,
     list_init(&request->vault_link);
     list_init(&request->key_link);
     list_init(&request->free_link);
+    list_init(&request->turn_link);
     copy_admit(request->arena, admit, &request->admit);
     table_add(&gate->requests, request);
     judge->open_requests++;
@@ -116,6 +120,8 @@ void request_free(struct request *request)
     struct judge *judge = request->judge;
 
     end_rates(request);
+    turns_leave(request);
+    fetch_drop(request->fetch);
     record_forget(&request->waiter);
     loop_timer_stop(judge->loop, &request->timer);
     list_remove(&request->vault_link);

@@ -33,10 +33,13 @@ enum {
     STOPS_MAX = 1000,
     OPERATORS_MAX = 1000,
     CREDENTIALS_MAX = 10000,
-    FIELDS_MAX = 16, /* public fields of a credential */
+    FIELDS_MAX = 16,   /* public fields of a credential */
+    REQUEST_TURNS = 2, /* at one time: of an object, and of an idempotency record */
 };
 
 struct judge;
+struct turn;
+struct fetch;
 
 /* A neighbour: one life of one process, and our channel with it.  A dead one stays until its
  * channel is read to the end. */
@@ -171,6 +174,13 @@ struct waiter {
     void *ctx;
 };
 
+/* Why a request that is not refused for good must wait. */
+enum delay {
+    DELAY_NONE,
+    DELAY_TURN, /* for another request: decision.wait_for */
+    DELAY_FETCH /* for the vendor's word: decision.fetch */
+};
+
 /* What was decided about a request.  Value 0 of the verdict denies. */
 struct decision {
     enum verdict verdict;
@@ -198,6 +208,22 @@ struct decision {
     size_t splice_count;
     struct cost cost;
     bool costs; /* there is an amount, and so a hold */
+
+    /* the object that it acts on */
+    const struct request *asker; /* that has its turn perhaps; NULL: to explain only */
+    struct str account_header;   /* "stripe-account=acct_1"; empty: none */
+    struct str object_id;        /* empty: none */
+    struct digest object;        /* its name, or that of what must be asked for */
+    uint64_t object_hold;        /* that has it; 0: none that is known */
+    bool under;                  /* it goes under that hold, instead of one of its own */
+    int64_t need;                /* must fit beside what is held already */
+    enum delay delay;
+    struct digest wait_for;
+    const struct pack_fetch *fetch;
+    struct str fetch_path;
+    bool has_found;
+    struct cost_found found;
+
     enum repeat repeat;
     struct digest scope; /* of the idempotency record; zero: none */
     uint64_t repeat_hold;
@@ -208,6 +234,7 @@ struct decision {
 enum request_state {
     REQUEST_NEW,
     REQUEST_BODY,    /* READ_BODY was sent; FACTS awaited */
+    REQUEST_WAIT,    /* for another request, or for the vendor's word */
     REQUEST_DURABLE, /* rows are on their way; COMMITTED awaited */
     REQUEST_GRANTED, /* the vault has the grant; OUTCOME awaited */
     REQUEST_ANSWER,  /* OUTCOME is here; FACTS of the answer awaited */
@@ -235,7 +262,16 @@ struct request {
     uint64_t hold;              /* 0: none.  By number: a hold may be forgotten meanwhile */
     enum hold_state hold_state; /* as last seen, for the audit */
     struct str hold_object;
-    bool first;   /* the hold was made for this request; else a repeat goes under it */
+    bool first;     /* the hold was made for this request; else a repeat goes under it */
+    bool under;     /* it acts on the object of its hold, which was there before */
+    int64_t raised; /* by so much that hold was raised for it */
+    struct turn *turns[REQUEST_TURNS]; /* that it has */
+    struct turn *waits_for;            /* NULL: none */
+    struct list turn_link;
+    uint64_t waits_until_ms; /* 0: it has not waited yet */
+    void (*again)(struct request *request, bool late);
+    struct fetch *fetch; /* under way; NULL: none */
+    struct str vendor_key;
     bool sent;    /* the vault said so */
     bool running; /* counts in the rates of its keys */
     bool uses_generation;
@@ -313,7 +349,8 @@ struct judge {
     size_t idempotency_secret_len;
 
     /* requests */
-    struct table grants, fetches;
+    struct table grants, fetches, turns, objects, watches;
+    unsigned watching; /* fetches of watches that are under way */
     struct list free_requests;
     size_t open_requests;
 

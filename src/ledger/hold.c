@@ -57,6 +57,9 @@ struct hold *hold_new(const struct message_row_hold *row)
     hold->row.operation = own(row->operation);
     hold->row.object = own(row->object);
     hold->row.currency = own(row->currency);
+    hold->row.account = own(row->account);
+    hold->row.vendor_key = own(row->vendor_key);
+    list_init(&hold->object_link);
     list_init(&hold->link);
     return hold;
 }
@@ -70,7 +73,17 @@ void hold_free(struct hold *hold)
     disown(hold->row.operation);
     disown(hold->row.object);
     disown(hold->row.currency);
+    disown(hold->row.account);
+    disown(hold->row.vendor_key);
     free(hold);
+}
+
+void hold_name_object(struct hold *hold, struct str object)
+{
+    struct str old = hold->row.object;
+
+    hold->row.object = own(object);
+    disown(old);
 }
 
 bool hold_move(struct hold *hold, struct windows *windows, const struct level *levels, size_t count,
@@ -78,8 +91,8 @@ bool hold_move(struct hold *hold, struct windows *windows, const struct level *l
 {
     struct message_row_hold *row = &hold->row;
     int64_t worth = 0;
-    bool overrun =
-        !int_add(change->posted, change->held, &worth) || worth > row->posted + row->held;
+    bool more = !int_add(change->posted, change->held, &worth) || worth > row->posted + row->held;
+    bool overrun = more && !change->admitted;
 
     assert(hold_may_move(row->state, change->state));
     assert(change->posted >= row->posted && change->held >= 0);
@@ -97,9 +110,7 @@ bool hold_move(struct hold *hold, struct windows *windows, const struct level *l
     row->estimated = row->estimated || change->estimated;
     row->presumed = row->presumed || change->presumed;
     if (change->object.len > 0) {
-        struct str object = own(change->object);
-        disown(row->object);
-        row->object = object;
+        hold_name_object(hold, change->object);
     }
     return overrun;
 }

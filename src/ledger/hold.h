@@ -21,6 +21,8 @@ struct hold {
     uint64_t number;             /* = row.hold, for the table */
     struct message_row_hold row; /* its strings are owned */
     struct list link;            /* the owner's */
+    struct list object_link;     /* among those of its object, while it is open */
+    bool doubt;                  /* HELD, and what a later request did to its object is not known */
 };
 
 const char *hold_state_name(enum hold_state state);
@@ -32,6 +34,8 @@ void hold_free(struct hold *hold); /* takes NULL too */
 
 bool hold_may_move(enum hold_state from, enum hold_state to);
 
+void hold_name_object(struct hold *hold, struct str object); /* copied */
+
 /* Where a hold goes, and what it is worth then. */
 struct hold_change {
     enum hold_state state;
@@ -39,6 +43,7 @@ struct hold_change {
     int64_t held;   /* still set aside; 0 in POSTED and VOIDED */
     struct str object;
     bool estimated, presumed;
+    bool admitted; /* more is held because a request for more was admitted: no overrun */
     int64_t at_ms;
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ledger/idempotency.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -66,6 +67,8 @@ void records_put(struct records *records, const struct message_row_idempotency *
     }
     record->body = row->body;
     record->hold = row->hold;
+    record->found_minor = row->found_minor;
+    (void)snprintf(record->currency, sizeof(record->currency), "%.*s", STR_FMT(row->currency));
     if (record->first_at_ms != row->first_at_ms || list_empty(&record->link)) {
         record->first_at_ms = row->first_at_ms;
         list_remove(&record->link);

@@ -21,6 +21,8 @@ struct record {
     struct digest body;
     uint64_t hold;
     int64_t first_at_ms;
+    int64_t found_minor; /* put into the body, so that a repeat says the same; -1: nothing was */
+    char currency[4];
     struct list link; /* by age, the oldest first */
 };
 

@@ -29,6 +29,27 @@ struct str cost_object_acted_on(const struct pack *pack, const struct match *mat
     return cost_is_object_id(id) ? id : STR_NONE;
 }
 
+bool cost_is_total(const struct pack *pack, const struct match *match)
+{
+    const struct pack_cost *cost = cost_of(pack, match);
+
+    return cost != NULL && cost->total;
+}
+
+bool cost_may_fetch(const struct pack *pack, const struct match *match)
+{
+    const struct pack_cost *cost = cost_of(pack, match);
+
+    return cost != NULL && cost->fetch_count > 0;
+}
+
+bool cost_ends_object(const struct pack *pack, const struct match *match)
+{
+    const struct pack_cost *cost = cost_of(pack, match);
+
+    return cost != NULL && cost->on.len > 0 && cost->reserve.kind == AMOUNT_NONE;
+}
+
 const struct pack_object *cost_object_kind(const struct pack *pack, const struct match *match)
 {
     const struct pack_cost *cost = cost_of(pack, match);

@@ -17,6 +17,11 @@ bool cost_is_object_id(struct str id);
 /* The id in the path, or empty: the operation acts on no object, or the id is none. */
 struct str cost_object_acted_on(const struct pack *pack, const struct match *match);
 
+/* Is what it reserves the new total of its object?  Does it act on one without moving money? */
+bool cost_is_total(const struct pack *pack, const struct match *match);
+bool cost_may_fetch(const struct pack *pack, const struct match *match); /* ever */
+bool cost_ends_object(const struct pack *pack, const struct match *match);
+
 /* Of the object that the operation makes or acts on; NULL: its kind is not known. */
 const struct pack_object *cost_object_kind(const struct pack *pack, const struct match *match);
 

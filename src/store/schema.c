@@ -74,11 +74,13 @@ const char *const schema_create[] = {
     " sent INTEGER NOT NULL, vendor TEXT NOT NULL, operation TEXT NOT NULL, object TEXT NOT NULL,"
     " currency TEXT NOT NULL, amount_minor INTEGER NOT NULL, idempotency BLOB,"
     " estimated INTEGER NOT NULL, presumed INTEGER NOT NULL, overrun INTEGER NOT NULL,"
-    " checksum INTEGER NOT NULL) STRICT",
+    " credential INTEGER NOT NULL, account TEXT NOT NULL, vendor_key TEXT NOT NULL,"
+    " base INTEGER NOT NULL, checksum INTEGER NOT NULL) STRICT",
     "CREATE INDEX holds_open ON holds(hold) WHERE state < 3",
 
     "CREATE TABLE idempotency(scope BLOB PRIMARY KEY, body BLOB, hold INTEGER NOT NULL,"
-    " first_at_ms INTEGER NOT NULL, checksum INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    " first_at_ms INTEGER NOT NULL, found_minor INTEGER NOT NULL, currency TEXT NOT NULL,"
+    " checksum INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE INDEX idempotency_time ON idempotency(first_at_ms)",
 
     "CREATE TABLE heads(sequence INTEGER PRIMARY KEY, head BLOB, at_ms INTEGER NOT NULL,"
@@ -186,7 +188,7 @@ const struct schema_row schema_rows[] = {
      .table = "holds",
      .checksum = true,
      .put = "INSERT INTO holds VALUES"
-            " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (hold) DO UPDATE SET \"grant\" = excluded.\"grant\", key = excluded.key,"
             " day = excluded.day, state = excluded.state, held = excluded.held,"
             " posted = excluded.posted, opened_at_ms = excluded.opened_at_ms,"
@@ -195,6 +197,8 @@ const struct schema_row schema_rows[] = {
             " currency = excluded.currency, amount_minor = excluded.amount_minor,"
             " idempotency = excluded.idempotency, estimated = excluded.estimated,"
             " presumed = excluded.presumed, overrun = excluded.overrun,"
+            " credential = excluded.credential, account = excluded.account,"
+            " vendor_key = excluded.vendor_key, base = excluded.base,"
             " checksum = excluded.checksum",
      .load = "SELECT * FROM holds WHERE hold IN (SELECT hold FROM holds WHERE state < 3"
              " UNION SELECT hold FROM (SELECT hold FROM idempotency" IDEMPOTENCY_WANTED "))"
@@ -203,8 +207,9 @@ const struct schema_row schema_rows[] = {
     {.type = MESSAGE_ROW_IDEMPOTENCY,
      .table = "idempotency",
      .checksum = true,
-     .put = "INSERT INTO idempotency VALUES (?, ?, ?, ?, ?) ON CONFLICT (scope) DO UPDATE SET"
+     .put = "INSERT INTO idempotency VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope) DO UPDATE SET"
             " body = excluded.body, hold = excluded.hold, first_at_ms = excluded.first_at_ms,"
+            " found_minor = excluded.found_minor, currency = excluded.currency,"
             " checksum = excluded.checksum",
      .load = "SELECT * FROM idempotency" IDEMPOTENCY_WANTED},
     {.type = MESSAGE_ROW_HEAD,
