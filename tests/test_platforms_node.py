@@ -220,6 +220,7 @@ class Platforms:
                 self.double.faults["create"] = fault
                 program = self.spawn()
                 self.assertIn("failed", program.first)
+                self.assertEqual({k["status"] for k in self.keys()}, {"revoked"}, "before it ends")
                 self.assertEqual(len(self.double.alive), 0)
                 program.end()
         self.ended(3)
@@ -260,6 +261,7 @@ class Platforms:
                                              {**POLICY, "label": self.id(), "vendor": "nobody"}])
         self.assertEqual(program.first["failed"]["name"], "BadRequest", program.first)
         self.assertEqual(self.double.named("create"), [])
+        self.assertEqual([k["status"] for k in self.keys()], ["revoked"], "before it ends")
         self.ended()
         program.end()
 
