@@ -127,6 +127,7 @@ class Keybrake:
     """One data directory and the server on it."""
 
     deaths_expected = False
+    listen_host = "127.0.0.1"
 
     def __init__(self, place, name="data", options=(), scheme="http"):
         self.place = place
@@ -162,7 +163,7 @@ class Keybrake:
 
     def start(self, *more, wait=True):
         args = [self.binary, "serve", "--data", str(self.data),
-                "--listen", f"127.0.0.1:{self.door_port}",
+                "--listen", f"{self.listen_host}:{self.door_port}",
                 "--control", f"127.0.0.1:{self.control_port}", *self.options, *map(str, more)]
         if AS_ROOT and "--user" not in args:
             args += ["--user", "nobody"]

@@ -22,6 +22,8 @@ enum {
     LIMIT_DRAIN_MS = 30 * 1000,
     LIMIT_DRAINS_A_GATE = 256,
     LIMIT_IDEMPOTENCY_KEY_BYTES = 255,
+    LIMIT_PROXY_BYTES = 2048,  /* a load balancer's head before a connection */
+    LIMIT_PROXY_NETWORKS = 16, /* that are believed what such a head says */
 
     /* policy */
     LIMIT_ALLOWLIST_ENTRIES = 256,

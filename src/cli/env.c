@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* env: the variables that a sandbox needs, in the form that its platform takes */
+#include "cli/env.h"
+
 #include "cli/commands.h"
 #include "cli/talk.h"
 
@@ -109,8 +111,14 @@ static void add_variable(struct buf *out, const struct platform *platform, const
     }
 }
 
-static void print_env(const json_t *answer, const struct platform *platform, struct str token)
+bool env_has_platform(const char *name)
 {
+    return find_platform(name) != NULL;
+}
+
+void env_print(const json_t *answer, const char *where, struct str token)
+{
+    const struct platform *platform = find_platform(where);
     struct buf out;
     struct buf filled;
     const char *name;
@@ -141,14 +149,13 @@ static void print_env(const json_t *answer, const struct platform *platform, str
 int run_env(const struct invocation *invocation)
 {
     const char *where = option_given(invocation, "for") ? option_value(invocation, "for") : "sh";
-    const struct platform *platform = find_platform(where);
     struct err err = {""};
     struct buf token;
     struct buf path;
     json_t *answer = NULL;
     int rc;
 
-    if (platform == NULL) {
+    if (!env_has_platform(where)) {
         return say_usage(invocation, "--for is one of: sh, docker, e2b, modal, fly, k8s");
     }
     buf_init_wiped(&token, TOKEN_MAX);
@@ -164,7 +171,7 @@ int run_env(const struct invocation *invocation)
     (void)buf_add_char(&path, '\0');
     rc = talk(invocation, "GET", buf_str(&path).data, STR_NONE, &answer);
     if (rc == EXIT_DONE) {
-        print_env(answer, platform, buf_str(&token));
+        env_print(answer, where, buf_str(&token));
     }
 out:
     json_decref(answer);

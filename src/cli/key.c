@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* key issue | list | show | set | revoke | pause | resume */
 #include "cli/commands.h"
+#include "cli/env.h"
 #include "cli/policy_options.h"
 #include "cli/talk.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/limits.h"
 
@@ -25,6 +29,9 @@ const struct option key_issue_options[] = {
     {"parent", "KEY-ID", "a key that bounds it", false, false},
     {"idempotency-scope", "TEXT", "which keys share idempotency keys", false, false},
     {"token-style", "vk|sk|rk", "for clients that check the vendor's prefix", false, false},
+    {"for", "PLATFORM", "print the variables alone: sh, docker, e2b, modal, fly or k8s", false,
+     false},
+    {"id-file", "FILE", "write the key's id there", false, false},
     POLICY_OPTIONS,
     {"json", NULL, "print JSON", false, false},
 };
@@ -66,10 +73,46 @@ static void print_issued(const json_t *key)
     (void)printf("\nThe vault key is shown this once.\n");
 }
 
+/* A new file, so that what is there is not overwritten. */
+static int write_id(const struct invocation *invocation, const json_t *key)
+{
+    const char *path = option_value(invocation, "id-file");
+    const char *id = json_string_value(json_object_get(key, "id"));
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool whole = fd >= 0 && dprintf(fd, "%s\n", id) > 0;
+
+    whole = fd >= 0 && close(fd) == 0 && whole;
+    return whole ? EXIT_DONE
+                 : say_refused("%s was issued, but %s cannot be written: %s", id, path,
+                               strerror(errno));
+}
+
+static int print_issue(const struct invocation *invocation, const json_t *key)
+{
+    if (option_given(invocation, "json")) {
+        print_json(key);
+    } else if (option_given(invocation, "for")) {
+        env_print(key, option_value(invocation, "for"), STR_NONE);
+    } else {
+        print_issued(key);
+    }
+    return option_given(invocation, "id-file") ? write_id(invocation, key) : EXIT_DONE;
+}
+
 int run_key_issue(const struct invocation *invocation)
 {
+    const char *where = option_value(invocation, "for");
     struct buf body;
+    struct buf path;
     json_t *key = NULL;
+
+    if (where != NULL && !env_has_platform(where)) {
+        return say_usage(invocation, "--for is one of: sh, docker, e2b, modal, fly, k8s");
+    }
+    buf_init(&path, LIMIT_TARGET_BYTES);
+    (void)buf_add_str(&path, STR("/v1/keys"));
+    client_add_query(&path, "for", where);
+    (void)buf_add_char(&path, '\0');
 
     buf_init(&body, LIMIT_API_BODY_BYTES);
     struct json_out out = json_begin(&body);
@@ -84,13 +127,12 @@ int run_key_issue(const struct invocation *invocation)
     write_text_option(invocation, &out, "token-style", "token_style");
     policy_options_write(invocation, &out);
     json_close(&out, '}');
-    int rc = talk(invocation, "POST", "/v1/keys", buf_str(&body), &key);
-    if (rc == EXIT_DONE && option_given(invocation, "json")) {
-        print_json(key);
-    } else if (rc == EXIT_DONE) {
-        print_issued(key);
+    int rc = talk(invocation, "POST", buf_str(&path).data, buf_str(&body), &key);
+    if (rc == EXIT_DONE) {
+        rc = print_issue(invocation, key);
     }
     json_decref(key);
+    buf_clear(&path);
     buf_clear(&body);
     return rc;
 }

@@ -19,6 +19,8 @@ const struct option serve_options[] = {
     {"gates", "N", "how many gates, each with a reader and a vault (half the cores)", false, false},
     {"config", "FILE", "settings from a JSON object; the command line wins", false, false},
     {"check", NULL, "judge settings and packs, say so, and end", false, false},
+    {"proxy-from", "NETWORK", "load balancers that must say, by the PROXY protocol, whose it is",
+     true, false},
     {"public-url", "URL", "how sandboxes reach the first door", false, false},
     {"tls-cert", "FILE", "the doors' certificate chain (PEM)", false, false},
     {"tls-key", "FILE", "its private key (PEM)", false, false},

@@ -403,6 +403,23 @@ void api_set_config(struct api *api, struct config *config)
 {
     config_free(api->config); /* no job keeps a pointer into it from one turn to the next */
     api->config = config;
+    for (size_t i = 0; i < config->listener_count; i++) {
+        if (i < CONFIG_LISTENERS_MAX && api->doors[i][0] != '\0') {
+            config->listeners[i].address = str_from(api->doors[i]);
+        }
+    }
+}
+
+void api_set_door(struct api *api, uint32_t listener, struct str address)
+{
+    if (listener >= CONFIG_LISTENERS_MAX || address.len >= sizeof(api->doors[0])) {
+        return;
+    }
+    memcpy(api->doors[listener], address.data, address.len);
+    api->doors[listener][address.len] = '\0';
+    if (api->config != NULL && listener < api->config->listener_count) {
+        api->config->listeners[listener].address = str_from(api->doors[listener]);
+    }
 }
 
 bool api_is_ready(const struct api *api)

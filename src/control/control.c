@@ -110,6 +110,12 @@ static void on_listener(void *ctx, const struct message_listener *listener, int 
     server_listen(api_server(control->api), fd, kind);
 }
 
+static void on_door(void *ctx, const struct message_door *door)
+{
+    struct control *control = ctx;
+    api_set_door(control->api, door->listener, door->address);
+}
+
 static void on_certificate(void *ctx, const struct message_certificate *certificate)
 {
     struct control *control = ctx;
@@ -152,6 +158,7 @@ static const struct child_events events = {
     .gone = on_gone,
     .config = on_config,
     .listener = on_listener,
+    .door = on_door,
     .certificate = on_certificate,
     .start = on_start,
     .drain = on_drain,

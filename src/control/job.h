@@ -22,6 +22,7 @@ struct api {
     struct loop *loop;
     struct server *server;
     struct config *config;
+    char doors[CONFIG_LISTENERS_MAX][128]; /* where they really are; empty: as configured */
     struct channel *judge;
     void (*fault)(void *ctx, const char *why);
     void *fault_ctx;

@@ -11,12 +11,58 @@
 #include "http/url.h"
 #include "policy/policy_parse.h"
 
+/* ---- what a sandbox can reach ---- */
+
+static bool is_remote(struct str where)
+{
+    static const char *const remote[] = {"docker", "e2b", "modal", "fly", "k8s"};
+
+    for (size_t i = 0; i < sizeof(remote) / sizeof(remote[0]); i++) {
+        if (str_equal(where, str_from(remote[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* 0.0.0.0 is where we listen, not where we are. */
+static bool url_is_loopback(struct str text)
+{
+    struct url url;
+    struct err ignored;
+
+    return url_parse_base(text, &url, &ignored) < 0 || host_is_loopback(url.host) ||
+           str_equal(url.host, STR("0.0.0.0")) || str_equal(url.host, STR("::"));
+}
+
+/* False with the remedy when what is made for `where` could not reach us. */
+static bool is_reachable(const struct job *job, struct str where, struct err *err)
+{
+    struct str url = host_public_url(job->api->config, job->arena);
+
+    if (where.len > 0 && !is_remote(where) && !str_equal(where, STR("sh"))) {
+        (void)err_set(err, "for is one of: sh, docker, e2b, modal, fly, k8s");
+        return false;
+    }
+    if (!is_remote(where) || !url_is_loopback(url)) {
+        return true;
+    }
+    (void)err_set(err,
+                  "a sandbox of %.*s cannot reach %.*s; start the server with --public-url and an "
+                  "address that it can reach",
+                  STR_FMT(where), STR_FMT(url.len > 0 ? url : STR("a Unix socket")));
+    return false;
+}
+
 int keys_build_issue(struct job *job, struct message_call *call, struct buf *body, struct err *err)
 {
     struct policy policy;
     int64_t now_ms = clock_wall_ms();
 
     (void)call;
+    if (!is_reachable(job, job_argument(job, "for"), err)) {
+        return -1; /* before anything is issued */
+    }
     if (policy_parse(job->json, job->api->config, now_ms, job->arena, &policy, err) < 0 ||
         policy_check(&policy, job->api->config, now_ms, err) < 0) {
         return -1;
@@ -203,26 +249,6 @@ void keys_reply_issue(struct job *job, const struct message_reply *reply)
 
 /* ---- GET /v1/keys/{id}/env ---- */
 
-static bool is_remote(struct str where)
-{
-    static const char *const remote[] = {"docker", "e2b", "modal", "fly", "k8s"};
-
-    for (size_t i = 0; i < sizeof(remote) / sizeof(remote[0]); i++) {
-        if (str_equal(where, str_from(remote[i]))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool url_is_loopback(struct str text)
-{
-    struct url url;
-    struct err ignored;
-
-    return url_parse_base(text, &url, &ignored) < 0 || host_is_loopback(url.host);
-}
-
 static void answer_env(struct job *job, const json_t *key, const json_t *public_fields)
 {
     const struct config *config = job->api->config;
@@ -285,17 +311,11 @@ static void on_env_key(struct job *job, const struct message_reply *reply)
 void keys_run_env(struct job *job)
 {
     struct str where = job_argument(job, "for");
-    struct str url = host_public_url(job->api->config, job->arena);
+    struct err err;
 
-    if (where.len > 0 && !is_remote(where) && !str_equal(where, STR("sh"))) {
-        job_refuse(job, 400, "bad_request", "for is one of: sh, docker, e2b, modal, fly, k8s");
-        return;
-    }
-    if (is_remote(where) && url_is_loopback(url)) {
-        job_refuse(job, 422, "loopback_url",
-                   "a sandbox of %.*s cannot reach %.*s; start the server with --public-url and an "
-                   "address that it can reach",
-                   STR_FMT(where), STR_FMT(url));
+    if (!is_reachable(job, where, &err)) {
+        bool known = is_remote(where);
+        job_refuse(job, known ? 422 : 400, known ? "loopback_url" : "bad_request", "%s", err.text);
         return;
     }
     struct message_call call = job_ask(job, CALL_KEY_GET, job->id);

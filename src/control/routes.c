@@ -14,7 +14,7 @@ static const char *const spend_queries[] = {"key",   "label", "run",      "tenan
 
 static const struct route routes[] = {
     {"POST", "/v1/keys", CALL_KEY_ISSUE, ROUTE_BODY, keys_build_issue, keys_reply_issue, NULL,
-     NULL},
+     env_queries},
     {"GET", "/v1/keys", CALL_KEY_LIST, ROUTE_PAGED, keys_build_filter, NULL, NULL, key_queries},
     {"GET", "/v1/keys/{id}", CALL_KEY_GET, ROUTE_VAULT_KEY, NULL, keys_reply_one, NULL, NULL},
     {"PATCH", "/v1/keys/{id}", CALL_KEY_PATCH, ROUTE_BODY, keys_build_patch, keys_reply_one, NULL,

@@ -109,6 +109,30 @@ void doors_close(struct gate *gate)
     gate->accepting = false;
 }
 
+void doors_configure(struct gate *gate)
+{
+    struct err ignored; /* the check process has parsed them */
+
+    gate->proxy_from_count = 0;
+    for (size_t i = 0; i < gate->config->proxy_from_count && i < LIMIT_PROXY_NETWORKS; i++) {
+        if (cidr_parse(gate->config->proxy_from[i], &gate->proxy_from[gate->proxy_from_count],
+                       &ignored) == 0) {
+            gate->proxy_from_count++;
+        }
+    }
+}
+
+bool door_expects_proxy(const struct gate *gate, const struct listener *listener,
+                        const char *source)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < gate->proxy_from_count; i++) {
+        found = found || cidr_has(&gate->proxy_from[i], str_from(source));
+    }
+    return found && !listener->unix_socket && listener->session == NULL;
+}
+
 static void source_text(const struct sockaddr_storage *address, char *out)
 {
     const struct sockaddr_in *v4 = (const void *)address;

@@ -214,6 +214,7 @@ static void on_config(void *ctx, uint64_t generation, int fd)
     leaves_forget(gate);       /* a reload may bring another CA */
     config_free(gate->config); /* nothing of it is kept from one message to the next */
     gate->config = config;
+    doors_configure(gate);
 }
 
 static void on_listener(void *ctx, const struct message_listener *message, int fd)

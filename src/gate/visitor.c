@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gate/tunnel.h"
+#include "http/proxy.h"
 #include "http/socks.h"
 
 enum {
@@ -35,6 +36,7 @@ static const struct {
     const char *name;
     unsigned next;
 } states[VISITOR_STATE_COUNT] = {
+    [VISITOR_PROXY] = {"proxy", TO(HANDSHAKE) | TO(IDLE)},
     [VISITOR_HANDSHAKE] = {"handshake", TO(IDLE)},
     [VISITOR_SOCKS] = {"socks", TO(JUDGE) | TO(ANSWER)},
     [VISITOR_PEEK] = {"peek", TO(SOCKS) | TO(JUDGE) | TO(IDLE)},
@@ -101,6 +103,7 @@ static bool wants_input(const struct visitor *client)
         return false;
     }
     switch ((enum visitor_state)client->state) {
+    case VISITOR_PROXY:
     case VISITOR_HANDSHAKE:
     case VISITOR_IDLE:
     case VISITOR_READ:
@@ -165,7 +168,7 @@ void visitor_new(struct gate *gate, const struct listener *listener, int fd, con
         client->session->connections++;
         client->way = DOOR_SESSION;
     }
-    client->state = VISITOR_HANDSHAKE;
+    client->state = door_expects_proxy(gate, listener, source) ? VISITOR_PROXY : VISITOR_HANDSHAKE;
     client->since_ms = client->in_ms = now_ms(client);
     (void)snprintf(client->source, sizeof(client->source), "%s", source);
     buf_init(&client->in, VISITOR_IN_MAX);
@@ -181,7 +184,7 @@ void visitor_new(struct gate *gate, const struct listener *listener, int fd, con
     } else if (listener->kind == LISTENER_SESSION) {
         (void)tunnel_begin(client, DOOR_SESSION);
         client->state = VISITOR_PEEK;
-    } else {
+    } else if (client->state == VISITOR_HANDSHAKE) {
         visitor_move(client, VISITOR_IDLE);
     }
     client->watch = LOOP_WATCH_NONE;
@@ -280,6 +283,36 @@ static bool receive_under(struct visitor *client, struct str bytes)
     return ok;
 }
 
+/* The load balancer's head, and not a byte of what follows it. */
+static bool receive_proxy(struct visitor *client)
+{
+    unsigned char bytes[LIMIT_PROXY_BYTES];
+    struct proxy_head head;
+    ssize_t got = recv(client->watch.fd, bytes, proxy_missing(buf_str(&client->in)), MSG_DONTWAIT);
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return true;
+    }
+    if (got <= 0 || !buf_add(&client->in, bytes, (size_t)got)) {
+        visitor_gone(client);
+        return false;
+    }
+    if (proxy_missing(buf_str(&client->in)) > 0) {
+        return true;
+    }
+    if (proxy_parse(buf_str(&client->in), &head) < 0) {
+        client->gate->refused_heads++;
+        visitor_gone(client);
+        return false;
+    }
+    if (!head.local) {
+        (void)snprintf(client->source, sizeof(client->source), "%s", head.address);
+    }
+    buf_clear(&client->in);
+    visitor_move(client, client->tls != NULL ? VISITOR_HANDSHAKE : VISITOR_IDLE);
+    return true;
+}
+
 static bool receive_tls(struct visitor *client, struct str bytes)
 {
     struct err err;
@@ -308,6 +341,9 @@ static bool receive(struct visitor *client)
 {
     static unsigned char bytes[VISITOR_READ_BYTES];
 
+    if (client->state == VISITOR_PROXY) {
+        return receive_proxy(client);
+    }
     if (buf_len(&client->in) + VISITOR_READ_BYTES + 2 * TLS_RECORD_MAX > VISITOR_IN_MAX) {
         return true; /* full: what is here is used first */
     }
@@ -508,6 +544,7 @@ static bool work(struct visitor *client)
     case VISITOR_SPLICE:
         tunnel_work(client);
         return false;
+    case VISITOR_PROXY:
     case VISITOR_HANDSHAKE:
         if (client->peer_ended) {
             visitor_close(client);
@@ -748,6 +785,7 @@ static uint64_t due_ms(const struct visitor *client)
     uint64_t due = UINT64_MAX;
 
     switch ((enum visitor_state)client->state) {
+    case VISITOR_PROXY:
     case VISITOR_HANDSHAKE:
         due = client->since_ms + LIMIT_TLS_HANDSHAKE_MS;
         break;
@@ -852,6 +890,7 @@ static void time_is_up(struct visitor *client)
         }
         visitor_gone(client);
         return;
+    case VISITOR_PROXY:
     case VISITOR_HANDSHAKE:
     case VISITOR_ANSWER:
     case VISITOR_DRAIN:

@@ -19,6 +19,7 @@
 #include "ipc/child.h"
 #include "os/loop.h"
 #include "pack/pack.h"
+#include "policy/cidr.h"
 #include "policy/verdict.h"
 #include "tls/tls.h"
 
@@ -81,6 +82,8 @@ struct gate {
     struct list tunnels;                          /* those that the judge allowed */
     struct list early;                            /* splice.c */
     size_t early_count;
+    struct cidr proxy_from[LIMIT_PROXY_NETWORKS]; /* of the configuration, parsed */
+    size_t proxy_from_count;
     struct door_tls *door;
     struct list listeners;
     struct list sessions;
@@ -112,6 +115,7 @@ struct gate {
 };
 
 enum visitor_state {
+    VISITOR_PROXY, /* a load balancer is to say whose connection it is */
     VISITOR_HANDSHAKE,
     VISITOR_SOCKS,   /* SOCKS5, until the judge is asked */
     VISITOR_PEEK,    /* a socket in a sandbox: what is it, and for whom */
@@ -257,6 +261,12 @@ void answer_end(struct exchange *exchange, bool truncated);
 void answer_continue(struct exchange *exchange);
 
 /* ---- doors.c ---- */
+
+/* Takes over the configuration's list of load balancers. */
+void doors_configure(struct gate *gate);
+/* Whether who connects from there must say first whose connection it is. */
+bool door_expects_proxy(const struct gate *gate, const struct listener *listener,
+                        const char *source);
 
 void door_add(struct gate *gate, const struct message_listener *message, int fd);
 /* As the gate's room says. */

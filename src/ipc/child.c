@@ -77,6 +77,18 @@ static void on_listener(void *ctx, struct channel *from, const void *message, in
     child->events->listener(child->ctx, message, fd);
 }
 
+static void on_door(void *ctx, struct channel *from, const void *message, int fd)
+{
+    const struct child *child = ctx;
+
+    (void)from;
+    (void)fd;
+    if (child->events->door == NULL) {
+        refuse("DOOR is not for this process");
+    }
+    child->events->door(child->ctx, message);
+}
+
 static void on_certificate(void *ctx, struct channel *from, const void *message, int fd)
 {
     const struct child *child = ctx;
@@ -177,6 +189,7 @@ static const struct channel_accept accepts[] = {
     {MESSAGE_GONE, 0, on_gone},
     {MESSAGE_CONFIG, 0, on_config},
     {MESSAGE_LISTENER, 0, on_listener},
+    {MESSAGE_DOOR, 0, on_door},
     {MESSAGE_SESSION_END, 0, on_session_end},
     {MESSAGE_CERTIFICATE, 0, on_certificate},
     {MESSAGE_UNSEAL_KEY, 0, on_unseal_key},

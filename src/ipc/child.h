@@ -54,6 +54,7 @@ struct child_events {
     void (*gone)(void *ctx, enum process_role peer, uint32_t peer_index, uint64_t incarnation);
     void (*config)(void *ctx, uint64_t generation, int fd);
     void (*listener)(void *ctx, const struct message_listener *listener, int fd);
+    void (*door)(void *ctx, const struct message_door *door);
     void (*session_end)(void *ctx, const struct message_session_end *session);
     void (*certificate)(void *ctx, const struct message_certificate *certificate);
     void (*unseal_key)(void *ctx, int fd);

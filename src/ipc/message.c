@@ -25,6 +25,9 @@ static const struct wire_field gone_fields[] = {WIRE_ENUM(struct message_gone, p
                                                 WIRE_U32(struct message_gone, peer_index),
                                                 WIRE_U64(struct message_gone, incarnation)};
 static const struct wire_field config_fields[] = {WIRE_U64(struct message_config, generation)};
+static const struct wire_field door_fields[] = {
+    WIRE_U32(struct message_door, listener),
+    WIRE_STR(struct message_door, address, NAME_MAX_BYTES)};
 static const struct wire_field listener_fields[] = {
     WIRE_U32(struct message_listener, listener),
     WIRE_BOOL(struct message_listener, tls),
@@ -466,6 +469,7 @@ static const struct {
     [MESSAGE_CHANNEL] = {"CHANNEL", WIRE_SCHEMA(struct message_channel, channel_fields)},
     [MESSAGE_GONE] = {"GONE", WIRE_SCHEMA(struct message_gone, gone_fields)},
     [MESSAGE_CONFIG] = {"CONFIG", WIRE_SCHEMA(struct message_config, config_fields)},
+    [MESSAGE_DOOR] = {"DOOR", WIRE_SCHEMA(struct message_door, door_fields)},
     [MESSAGE_LISTENER] = {"LISTENER", WIRE_SCHEMA(struct message_listener, listener_fields)},
     [MESSAGE_SESSION_END] = {"SESSION_END",
                              WIRE_SCHEMA(struct message_session_end, session_end_fields)},

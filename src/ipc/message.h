@@ -46,6 +46,7 @@ enum message_type {
     MESSAGE_GONE,        /* a peer died; its channel's end will be read to the end */
     MESSAGE_CONFIG,      /* + fd: sealed memfd with the compiled configuration */
     MESSAGE_LISTENER,    /* + fd: gate, control */
+    MESSAGE_DOOR,        /* control: where a door is, once it is bound */
     MESSAGE_SESSION_END, /* gate: a session's sockets and connections end */
     MESSAGE_CERTIFICATE, /* gate, control */
     MESSAGE_UNSEAL_KEY,  /* + fd: vault */
@@ -194,6 +195,11 @@ struct message_listener {
     struct str session; /* LISTENER_SESSION: its id; several sockets may be of one session */
     struct str ca_pem;  /* LISTENER_SESSION: the certificate of the CA made for it alone */
     struct str ca_key;  /* and its private key, PKCS#8 in DER; wiped by both ends after use */
+};
+
+struct message_door {
+    uint32_t listener;  /* of config->listeners */
+    struct str address; /* with the port that it really has */
 };
 
 struct message_session_end {

@@ -429,7 +429,9 @@ struct config {
     uint32_t fx_margin_percent;
     struct config_listener *listeners;
     size_t listener_count;
-    struct str public_url; /* empty: made from the first listener */
+    struct str public_url;  /* empty: made from the first listener */
+    struct str *proxy_from; /* networks of load balancers, who must say whose a connection is */
+    size_t proxy_from_count;
     uint64_t ttl_default_ms, ttl_max_ms;
     bool self_revoke;
     bool dial_private; /* tunnels to other hosts may end at private addresses */

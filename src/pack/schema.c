@@ -252,6 +252,7 @@ static const struct wire_field config_fields[] = {
     WIRE_U32(struct config, fx_margin_percent),
     A(config, listeners, listener_count, CONFIG_LISTENERS_MAX, &listener_schema),
     S(config, public_url, PACK_TEXT_MAX),
+    A(config, proxy_from, proxy_from_count, LIMIT_PROXY_NETWORKS, &wire_str_schema),
     WIRE_U64(struct config, ttl_default_ms),
     WIRE_U64(struct config, ttl_max_ms),
     WIRE_BOOL(struct config, self_revoke),

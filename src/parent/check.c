@@ -138,6 +138,8 @@ static void apply_settings(struct check *check)
 
     list_listeners(check);
     check->config.public_url = settings->public_url;
+    check->config.proxy_from = settings->proxy_from;
+    check->config.proxy_from_count = settings->proxy_from_count;
     check->config.ttl_max_ms = settings->ttl_max_ms;
     check->config.ttl_default_ms =
         LIMIT_TTL_DEFAULT_MS < settings->ttl_max_ms ? LIMIT_TTL_DEFAULT_MS : settings->ttl_max_ms;

@@ -293,6 +293,9 @@ static void send_listeners(struct process *process)
                                            .kind = one->kind};
         if (process->role == (one->control ? ROLE_CONTROL : ROLE_GATE)) {
             hand(process, MESSAGE_LISTENER, &message, listener_fd(one, process->index, &err));
+        } else if (process->role == ROLE_CONTROL) {
+            tell(process, MESSAGE_DOOR,
+                 &(struct message_door){.listener = one->number, .address = message.address});
         }
         if (err.text[0] != '\0') {
             log_error("listener", "address=%s why=\"%s\"", one->text, err.text);

@@ -16,8 +16,8 @@ struct listener {
     uint32_t number; /* of config->listeners */
     bool tls, control, unix_socket;
     enum listener_kind kind; /* of a door */
-    char text[128]; /* the address, with the port that it really has */
-    int *fds;       /* of a door over TCP: one a gate; else one */
+    char text[128];          /* the address, with the port that it really has */
+    int *fds;                /* of a door over TCP: one a gate; else one */
     size_t fd_count;
     mode_t mode; /* of a Unix socket */
     gid_t group;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "parent/address.h"
+#include "policy/cidr.h"
 
 enum { TEXT_MAX = 4096 };
 
@@ -14,6 +15,8 @@ static const struct wire_field settings_fields[] = {
     WIRE_ARRAY(struct settings, listen, listen_count, SETTINGS_LISTEN_MAX, &wire_str_schema),
     WIRE_STR(struct settings, control, TEXT_MAX),
     WIRE_U32(struct settings, gates),
+    WIRE_ARRAY(struct settings, proxy_from, proxy_from_count, LIMIT_PROXY_NETWORKS,
+               &wire_str_schema),
     WIRE_STR(struct settings, public_url, TEXT_MAX),
     WIRE_STR(struct settings, tls_cert, TEXT_MAX),
     WIRE_STR(struct settings, tls_key, TEXT_MAX),
@@ -27,7 +30,7 @@ static const struct wire_field settings_fields[] = {
     WIRE_U64(struct settings, memory_bytes)};
 const struct wire_schema settings_schema = WIRE_SCHEMA(struct settings, settings_fields);
 
-enum kind { KIND_LISTEN, KIND_TEXT, KIND_FLAG, KIND_GATES, KIND_DURATION, KIND_SIZE };
+enum kind { KIND_LISTEN, KIND_NETWORK, KIND_TEXT, KIND_FLAG, KIND_GATES, KIND_DURATION, KIND_SIZE };
 
 static const struct row {
     const char *name;
@@ -37,6 +40,7 @@ static const struct row {
     {"listen", KIND_LISTEN, 0},
     {"control", KIND_TEXT, offsetof(struct settings, control)},
     {"gates", KIND_GATES, offsetof(struct settings, gates)},
+    {"proxy-from", KIND_NETWORK, 0},
     {"public-url", KIND_TEXT, offsetof(struct settings, public_url)},
     {"tls-cert", KIND_TEXT, offsetof(struct settings, tls_cert)},
     {"tls-key", KIND_TEXT, offsetof(struct settings, tls_key)},
@@ -124,6 +128,24 @@ static int add_listen(struct settings *settings, struct arena *arena, struct str
     return 0;
 }
 
+static int add_network(struct settings *settings, struct arena *arena, struct str value,
+                       struct err *err)
+{
+    struct cidr cidr;
+
+    if (settings->proxy_from_count == LIMIT_PROXY_NETWORKS) {
+        return err_set(err, "proxy-from names more than %d networks", LIMIT_PROXY_NETWORKS);
+    }
+    if (cidr_parse(value, &cidr, err) < 0) {
+        return err_prefix(err, "proxy-from");
+    }
+    if (settings->proxy_from == NULL) {
+        settings->proxy_from = arena_zeroed(arena, LIMIT_PROXY_NETWORKS, sizeof(struct str));
+    }
+    settings->proxy_from[settings->proxy_from_count++] = arena_copy(arena, value);
+    return 0;
+}
+
 static bool parse_flag(struct str value, bool *ret_flag)
 {
     if (str_equal(value, STR("yes")) || str_equal(value, STR("true"))) {
@@ -171,6 +193,8 @@ int settings_set(struct settings *settings, struct arena *arena, struct str name
     switch (row->kind) {
     case KIND_LISTEN:
         return add_listen(settings, arena, value, err);
+    case KIND_NETWORK:
+        return add_network(settings, arena, value, err);
     case KIND_TEXT:
         value = arena_copy(arena, value);
         memcpy(at, &value, sizeof(value));
@@ -223,11 +247,15 @@ static int set_json(struct settings *settings, struct arena *arena, struct str n
         (void)snprintf(digits, sizeof(digits), "%lld", (long long)json_integer_value(value));
         return settings_set(settings, arena, name, str_from(digits), err);
     }
-    if (json_is_array(value) && same_name(name, STR("listen"))) {
+    const struct row *row = find_row(name);
+    if (json_is_array(value) && row != NULL &&
+        (row->kind == KIND_LISTEN || row->kind == KIND_NETWORK)) {
         for (size_t i = 0; i < json_array_size(value); i++) {
             const json_t *one = json_array_get(value, i);
             if (!json_is_string(one) || set_json(settings, arena, name, one, err) < 0) {
-                return json_is_string(one) ? -1 : err_set(err, "listen is a list of addresses");
+                return json_is_string(one)
+                           ? -1
+                           : err_set(err, "%.*s is a list of addresses", STR_FMT(name));
             }
         }
         return 0;

@@ -22,6 +22,8 @@ struct settings {
     size_t listen_count;
     struct str control;
     uint32_t gates;
+    struct str *proxy_from; /* networks of load balancers */
+    size_t proxy_from_count;
     struct str public_url, tls_cert, tls_key, packs, user;
     bool insecure_listen, self_revoke;
     bool forward;      /* doors are a proxy too: CONNECT, absolute form, SOCKS5 */

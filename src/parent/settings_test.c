@@ -39,6 +39,10 @@ static void test_rules(void)
         {"listen=0.0.0.0:1 tls-cert=/c", "go together"},
         {"tls-key=/k", "go together"},
         {"control=0.0.0.0:1", "--insecure-listen"},
+        {"proxy-from=10.0.0.0/8 proxy-from=2001:db8::7", NULL},
+        {"proxy-from=10.0.0.1/8", "bits set behind its prefix"},
+        {"proxy-from=balancer", "proxy-from: 'balancer' is not an address"},
+        {"proxy-from=10.0.0.0/33", "prefix length"},
         {"control=0.0.0.0:1 tls-cert=/c tls-key=/k", NULL},
         {"control=unix:/x", "ADDR:PORT"},
         {"control=here", "not an address"},
@@ -109,6 +113,10 @@ static void test_values(void)
         CHECK(settings_set(&settings, arena, STR("listen"), STR("127.0.0.1:1"), &err) == 0);
     }
     CHECK(settings_set(&settings, arena, STR("listen"), STR("127.0.0.1:1"), &err) == -1);
+    for (int i = 0; i < LIMIT_PROXY_NETWORKS; i++) {
+        CHECK(settings_set(&settings, arena, STR("proxy_from"), STR("10.0.0.0/8"), &err) == 0);
+    }
+    CHECK(settings_set(&settings, arena, STR("proxy_from"), STR("10.0.0.0/8"), &err) == -1);
     arena_free(arena);
 }
 
@@ -120,6 +128,9 @@ static void test_files(void)
         {"{}", NULL},
         {"{\"note\": [1], \"gates\": 2, \"listen\": [\"127.0.0.1:1\", \"unix:/x\"]}", NULL},
         {"{\"listen\": \"127.0.0.1:1\", \"insecure_listen\": true, \"memory\": \"1G\"}", NULL},
+        {"{\"proxy-from\": [\"10.0.0.0/8\", \"192.0.2.1\"]}", NULL},
+        {"{\"proxy-from\": [1]}", "list of addresses"},
+        {"{\"proxy-from\": [\"x\"]}", "not an address"},
         {"", "f: line"},
         {"{", "f: line"},
         {"[]", "a JSON object"},
