@@ -7,6 +7,7 @@ MAKEFLAGS += --no-builtin-rules
 PROGRAMS := src/cli/keybrake.c
 TESTS    := $(wildcard src/*/*_test.c)
 IMPOSTORS := $(wildcard tests/impostor/*.c)
+SIM      := $(wildcard tests/sim/*.c)
 FUZZERS  := $(wildcard fuzz/fuzz_*.c)
 CORE     := $(filter-out $(PROGRAMS) $(TESTS),$(wildcard src/*/*.c))
 PACKS    := $(wildcard packs/*.json)
@@ -68,9 +69,17 @@ $(OUT)/core.a: $(CORE:%.c=$(OUT)/%.o)
 $(OUT)/%: $(OUT)/%.o $(OUT)/core.a
 	$(CC) -pie -Wl,-z,relro,-z,now $(HERE) $(MODE) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-.PHONY: all test build-tests impostors fuzzers install clean
+# The simulator: what these call in the core is its own.
+SIM_WRAPPED := clock_gettime getrandom adjtimex epoll_create1 epoll_ctl epoll_wait send recvmsg \
+    close fcntl child_init child_confine child_run child_ready child_drained child_fault \
+    child_kill process_new
+$(OUT)/tests/sim/sim: $(SIM:%.c=$(OUT)/%.o) $(OUT)/core.a
+	$(CC) -pie $(HERE) $(MODE) -fno-lto $(SIM_WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS)
+sim: $(OUT)/tests/sim/sim
+
+.PHONY: all test build-tests impostors fuzzers install clean sim
 .SECONDARY:
-$(patsubst %.c,$(OUT)/%.o,$(TESTS) $(IMPOSTORS)): CFLAGS += -O2 -fno-lto
+$(patsubst %.c,$(OUT)/%.o,$(TESTS) $(IMPOSTORS) $(SIM)): CFLAGS += -O2 -fno-lto
 $(call bin,$(TESTS) $(IMPOSTORS)): LDFLAGS += -fno-lto
 $(call bin,tests/impostor/breakout.c): LDFLAGS += \
     -Wl,--wrap=child_confine,--wrap=landlock_abi,--wrap=seccomp_enter
