@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program is built so that a mistake in it is harder to use."""
 
+import pathlib
+import platform
 import re
 import subprocess
 import unittest
@@ -43,3 +45,30 @@ class Hardening(unittest.TestCase):
     def test_it_knows_no_place_of_its_build(self):
         with open(harness.BINARY, "rb") as file:
             self.assertNotIn(str(harness.ROOT).encode(), file.read())
+
+    def test_each_unit_was_compiled_so(self):
+        """Flags that leave no symbol behind, as the compiler itself wrote them down."""
+        archive = pathlib.Path(harness.BINARY).parent / "core.a"
+        units = re.findall(rb"GNU C17 [^\0]*", archive.read_bytes()) if archive.exists() else []
+        if not units:
+            self.skipTest("not built here, or not by gcc")
+        for flag in (b"-O3", b"-fPIE", b"-fstack-protector-strong", b"-fstack-clash-protection",
+                     b"-fcf-protection=full", b"-ftrivial-auto-var-init=zero"):
+            self.assertEqual([u for u in units if flag not in u.split()], [], flag)
+
+    @unittest.skipUnless(platform.machine() == "x86_64", "a property of x86-64")
+    def test_jumps_and_returns_are_marked(self):
+        """IBT and SHSTK in each object of ours.  The linker drops the note from the whole, since
+        Debian's start files (Scrt1.o, crti.o) do not bear it; nor would its C library switch it
+        on.  Forcing it would be a claim that the start files break."""
+        archive = pathlib.Path(harness.BINARY).parent / "core.a"
+        if not archive.exists():
+            self.skipTest("not built here")
+        notes = subprocess.run(["readelf", "--notes", archive], capture_output=True, text=True,
+                               check=True).stdout.split("File: ")[1:]
+        bare = [n.splitlines()[0] for n in notes if "IBT, SHSTK" not in n]
+        self.assertEqual(bare, [])
+        self.assertGreater(len(notes), 100)
+        code = subprocess.run(["objdump", "-d", "--no-show-raw-insn", harness.BINARY],
+                              capture_output=True, text=True, check=True).stdout
+        self.assertGreater(code.count("endbr64"), 500)
