@@ -11,7 +11,7 @@ import unittest
 import harness
 
 BREAKOUT = pathlib.Path(harness.BINARY).parent / "tests" / "impostor" / "breakout"
-PERMANENT = ("gate", "reader", "judge", "scribe", "vault", "control")
+PERMANENT = ("gate", "reader", "judge", "scribe", "vault", "control", "dialer")
 
 # What a process may do because it is its duty, or what only Landlock refuses.  Everything else is
 # killed by the filter.
@@ -19,11 +19,13 @@ VAULT = {"connect-tcp": "worked", "memfd_create": "worked", "memfd_secret": "wor
          "socket-inet": "worked", "socket-inet6": "worked", "socket-udp": "worked",
          # With a socket that somebody had left open: it cannot make one of this kind itself.
          "connect-abstract": "refused EPERM"}
+DIALER = {n: VAULT[n] for n in ("connect-tcp", "socket-inet", "socket-inet6", "socket-udp",
+                                "connect-abstract")}
 CONTROL = {"read-passwd": "refused EACCES", "read-vault-key": "refused EACCES",
            "read-database": "worked", "write-database": "refused EACCES",
            "read-memory-of-parent": "refused EACCES", "create-file": "refused EACCES"}
 EXCEPTIONS = {"gate": {}, "reader": {}, "judge": {}, "scribe": {}, "vault": VAULT,
-              "control": CONTROL}
+              "control": CONTROL, "dialer": DIALER}
 
 # What stays refused when there is no filter at all: by Landlock, by the user, by the namespace.
 FILES = ("read-passwd", "read-vault-key", "write-database", "create-file", "execve", "open")
@@ -31,11 +33,50 @@ OTHERS = ("kill-init", "process_vm_readv", "mount", "chroot", "setuid", "clock_s
           "init_module")
 
 
-def landlock_abi():
-    done = subprocess.run([harness.BINARY, "doctor", "--json", "--data", "/nonexistent"],
+def doctor(data):
+    """The exit code, and the findings by subject."""
+    done = subprocess.run([harness.BINARY, "doctor", "--json", "--data", data],
                           capture_output=True, text=True, check=False)
-    says = {f["subject"]: f["finding"] for f in json.loads(done.stdout)["data"]}
-    return int(re.match(r"ABI (\d+)", says["landlock"])[1])
+    return done.returncode, {f["subject"]: f for f in json.loads(done.stdout)["data"]}
+
+
+def landlock_abi():
+    return int(re.match(r"ABI (\d+)", doctor("/nonexistent")[1]["landlock"]["finding"])[1])
+
+
+class Doctor(harness.Case):
+    vendors = []
+
+    def test_it_looks_at_each_process(self):
+        code, findings = doctor(self.keybrake.data)
+        self.assertEqual(code, 0, findings)
+        for role, pids in self.keybrake.pids().items():
+            for i in range(len(pids)):
+                says = findings[f"{role}.{i}"]
+                self.assertNotEqual(says["grade"], "broken", says)
+                for part in ("call filter", "no new privileges", "no capabilities", "Landlock"):
+                    self.assertIn(part, says["finding"])
+                if harness.AS_ROOT and role in ("gate", "reader", "judge", "scribe"):
+                    self.assertIn("an empty network", says["finding"])
+        self.assertNotIn("processes", findings)
+
+    def test_one_that_is_not_confined_is_found(self):
+        script = "import time; print(flush=True); time.sleep(60)"
+        with subprocess.Popen(["keybrake-gate", "-c", script, self.keybrake.data],
+                              executable="/usr/bin/python3", stdout=subprocess.PIPE) as stray:
+            try:
+                stray.stdout.readline()
+                code, findings = doctor(self.keybrake.data)
+            finally:
+                stray.kill()
+        self.assertEqual(code, 1)
+        broken = findings["gate.-c"]
+        self.assertEqual(broken["grade"], "broken")
+        self.assertIn("NO call filter", broken["finding"])
+        self.assertTrue(broken["mend"])
+
+    def test_a_server_that_does_not_run(self):
+        self.assertIn("does not run", doctor("/tmp")[1]["processes"]["finding"])
 
 
 @unittest.skipIf(harness.SANITIZED, "such a build is allowed more, for its own reports")
@@ -107,5 +148,5 @@ class Breakout(unittest.TestCase):
                     self.assertNotEqual(found.get(name), "worked", name)
                 self.assertEqual(found["bind-tcp"], "refused EACCES")
                 self.assertEqual(found["connect-abstract"], "refused EPERM")
-                if role != "vault":
+                if role not in ("vault", "dialer"):
                     self.assertEqual(found["connect-tcp"], "refused EACCES")

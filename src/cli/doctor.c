@@ -16,42 +16,30 @@
 #include "base/json_out.h"
 #include "base/secret.h"
 #include "cli/commands.h"
+#include "cli/doctor.h"
 #include "os/confine.h"
 
 enum {
-    FINDINGS_MAX = 32,
     FILES_WANTED = 16384,
     DISK_FULL_PERCENT = 80,
     /* No clock of a machine that runs this is right before then. */
     BUILT_YEAR = 2026,
 };
 
-enum grade { GOOD, WEAKER, BROKEN };
-
-struct finding {
-    enum grade grade;
-    const char *subject;
-    char says[256];
-    const char *mend; /* NULL: nothing to do */
-};
-
-struct findings {
-    struct finding all[FINDINGS_MAX];
-    size_t count;
-};
-
-static struct finding *find(struct findings *findings, enum grade grade, const char *subject,
-                            const char *mend)
+struct finding *doctor_find(struct findings *findings, enum finding_grade grade,
+                            const char *subject, const char *mend)
 {
-    struct finding *one = &findings->all[findings->count++];
+    struct finding *one = &findings->all[findings->count];
 
-    *one = (struct finding){.grade = grade, .subject = subject, .mend = mend};
+    if (findings->count + 1 < FINDINGS_MAX) {
+        findings->count++;
+    }
+    *one = (struct finding){.grade = grade, .mend = mend};
+    (void)snprintf(one->subject, sizeof(one->subject), "%s", subject);
     return one;
 }
 
-static void say(struct finding *one, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(struct finding *one, const char *format, ...)
+void doctor_say(struct finding *one, const char *format, ...)
 {
     va_list args;
 
@@ -65,31 +53,33 @@ static void look_at_kernel(struct findings *findings)
     struct confine_support support = confine_probe();
     struct finding *one;
 
-    one = find(findings, support.seccomp ? GOOD : BROKEN, "seccomp",
-               support.seccomp ? NULL : "run a kernel with CONFIG_SECCOMP_FILTER");
-    say(one, "system call filters %s",
-        support.seccomp ? "work" : "do not work: serve will refuse to start");
-    one =
-        find(findings, support.landlock_abi > 0 ? GOOD : WEAKER, "landlock",
-             support.landlock_abi > 0 ? NULL
-                                      : "boot with lsm=landlock,... (Linux 5.13 or newer has it)");
-    say(one, "ABI %d%s", support.landlock_abi,
-        support.landlock_abi == 0  ? ": processes can open what their user can"
-        : support.landlock_network ? ", with network rules"
-                                   : ", without network rules");
+    one = doctor_find(findings, support.seccomp ? GOOD : BROKEN, "seccomp",
+                      support.seccomp ? NULL : "run a kernel with CONFIG_SECCOMP_FILTER");
+    doctor_say(one, "system call filters %s",
+               support.seccomp ? "work" : "do not work: serve will refuse to start");
+    one = doctor_find(findings, support.landlock_abi > 0 ? GOOD : WEAKER, "landlock",
+                      support.landlock_abi > 0
+                          ? NULL
+                          : "boot with lsm=landlock,... (Linux 5.13 or newer has it)");
+    doctor_say(one, "ABI %d%s", support.landlock_abi,
+               support.landlock_abi == 0  ? ": processes can open what their user can"
+               : support.landlock_network ? ", with network rules"
+                                          : ", without network rules");
     bool root = geteuid() == 0;
-    one =
-        find(findings, !root || support.network_namespaces ? GOOD : WEAKER, "network namespaces",
-             root && !support.network_namespaces ? "allow CAP_SYS_ADMIN in this container" : NULL);
-    say(one, "%s",
-        !root                        ? "used only when serve is started as root"
-        : support.network_namespaces ? "each process without network duty gets an empty one"
-                                     : "cannot be made here; the call filters stand");
-    one = find(findings, support.memfd_secret ? GOOD : WEAKER, "memfd_secret",
-               support.memfd_secret ? NULL : "boot with secretmem.enable=1 (Linux 5.14 or newer)");
-    say(one, "%s",
-        support.memfd_secret ? "credentials lie where not even root can read them"
-                             : "credentials lie in locked, undumpable memory, which root can read");
+    one = doctor_find(
+        findings, !root || support.network_namespaces ? GOOD : WEAKER, "network namespaces",
+        root && !support.network_namespaces ? "allow CAP_SYS_ADMIN in this container" : NULL);
+    doctor_say(one, "%s",
+               !root                        ? "used only when serve is started as root"
+               : support.network_namespaces ? "each process without network duty gets an empty one"
+                                            : "cannot be made here; the call filters stand");
+    one = doctor_find(findings, support.memfd_secret ? GOOD : WEAKER, "memfd_secret",
+                      support.memfd_secret ? NULL
+                                           : "boot with secretmem.enable=1 (Linux 5.14 or newer)");
+    doctor_say(one, "%s",
+               support.memfd_secret
+                   ? "credentials lie where not even root can read them"
+                   : "credentials lie in locked, undumpable memory, which root can read");
 }
 
 static void look_at_secret_memory(struct findings *findings)
@@ -97,10 +87,11 @@ static void look_at_secret_memory(struct findings *findings)
     struct secret secret;
     struct err err;
     bool works = secret_new(&secret, 4 << 20, &err) == 0;
-    struct finding *one = find(findings, works ? GOOD : BROKEN, "secret memory",
-                               works ? NULL : "raise the limit: ulimit -l 65536, or LimitMEMLOCK=");
+    struct finding *one =
+        doctor_find(findings, works ? GOOD : BROKEN, "secret memory",
+                    works ? NULL : "raise the limit: ulimit -l 65536, or LimitMEMLOCK=");
 
-    say(one, "%s", works ? "4 MiB could be locked" : err.text);
+    doctor_say(one, "%s", works ? "4 MiB could be locked" : err.text);
     secret_clear(&secret);
 }
 
@@ -110,20 +101,20 @@ static void look_at_limits(struct findings *findings)
 
     (void)getrlimit(RLIMIT_NOFILE, &limit);
     bool enough = limit.rlim_max >= FILES_WANTED;
-    struct finding *one = find(findings, enough ? GOOD : WEAKER, "open files",
-                               enough ? NULL : "raise the hard limit: LimitNOFILE=65536");
-    say(one, "at most %llu a process", (unsigned long long)limit.rlim_max);
+    struct finding *one = doctor_find(findings, enough ? GOOD : WEAKER, "open files",
+                                      enough ? NULL : "raise the hard limit: LimitNOFILE=65536");
+    doctor_say(one, "at most %llu a process", (unsigned long long)limit.rlim_max);
 }
 
 static void look_at_disk(struct findings *findings, const char *data_dir)
 {
     struct statvfs about;
-    struct finding *one = find(findings, GOOD, "disk", NULL);
+    struct finding *one = doctor_find(findings, GOOD, "disk", NULL);
 
     if (statvfs(data_dir, &about) < 0 || about.f_blocks == 0) {
         one->grade = WEAKER;
         one->mend = "run: keybrake init";
-        say(one, "%s: %s", data_dir, strerror(errno));
+        doctor_say(one, "%s: %s", data_dir, strerror(errno));
         return;
     }
     unsigned long long used = 100 - about.f_bavail * 100ull / about.f_blocks;
@@ -131,30 +122,30 @@ static void look_at_disk(struct findings *findings, const char *data_dir)
         one->grade = WEAKER;
         one->mend = "make room: with a full disk every request with a budget is refused";
     }
-    say(one, "%s is %llu %% full", data_dir, used);
+    doctor_say(one, "%s is %llu %% full", data_dir, used);
 }
 
 static void look_at_data(struct findings *findings, const char *data_dir)
 {
     char path[4096];
     struct stat about;
-    struct finding *one = find(findings, GOOD, "data directory", NULL);
+    struct finding *one = doctor_find(findings, GOOD, "data directory", NULL);
 
     (void)snprintf(path, sizeof(path), "%s/vault/key", data_dir);
     if (stat(data_dir, &about) == 0 && (about.st_mode & 022) != 0) {
         one->grade = BROKEN;
         one->mend = "chmod 700 it";
-        say(one, "%s can be written by others", data_dir);
+        doctor_say(one, "%s can be written by others", data_dir);
     } else if (stat(path, &about) < 0) {
         one->grade = WEAKER;
         one->mend = errno == ENOENT ? "run: keybrake init" : "run doctor as the user of serve";
-        say(one, "%s: %s", path, strerror(errno));
+        doctor_say(one, "%s: %s", path, strerror(errno));
     } else if ((about.st_mode & 077) != 0) {
         one->grade = BROKEN;
         one->mend = "chmod 600 it";
-        say(one, "%s can be read by others", path);
+        doctor_say(one, "%s can be read by others", path);
     } else {
-        say(one, "%s is ours alone", path);
+        doctor_say(one, "%s is ours alone", path);
     }
 }
 
@@ -162,16 +153,17 @@ static void look_at_time(struct findings *findings)
 {
     int64_t now = clock_wall_ms();
     bool right = now > (int64_t)(BUILT_YEAR - 1970) * 365 * 86400 * 1000;
-    struct finding *one = find(findings, right ? GOOD : BROKEN, "clock",
-                               right ? NULL : "set it, and run a time service (systemd-timesyncd)");
+    struct finding *one =
+        doctor_find(findings, right ? GOOD : BROKEN, "clock",
+                    right ? NULL : "set it, and run a time service (systemd-timesyncd)");
 
-    say(one, "%s", clock_rfc3339(now / 1000 * 1000).text);
+    doctor_say(one, "%s", clock_rfc3339(now / 1000 * 1000).text);
 }
 
 static void look_at_memory(struct findings *findings)
 {
     struct sysinfo about;
-    struct finding *one = find(findings, GOOD, "memory", NULL);
+    struct finding *one = doctor_find(findings, GOOD, "memory", NULL);
 
     if (sysinfo(&about) == 0) {
         unsigned long long all = (unsigned long long)about.totalram * about.mem_unit >> 20;
@@ -179,8 +171,8 @@ static void look_at_memory(struct findings *findings)
             one->grade = WEAKER;
             one->mend = "encrypt swap, or do without: request bodies may be written there";
         }
-        say(one, "%llu MiB, of which serve takes %llu%s", all, all / 4,
-            about.totalswap > 0 ? "; there is swap" : "; no swap");
+        doctor_say(one, "%llu MiB, of which serve takes %llu%s", all, all / 4,
+                   about.totalswap > 0 ? "; there is swap" : "; no swap");
     }
 }
 
@@ -227,7 +219,7 @@ static void print_json(const struct findings *findings)
 
 int run_doctor(const struct invocation *invocation)
 {
-    struct findings findings = {.count = 0};
+    static struct findings findings; /* large */
     int status = EXIT_DONE;
 
     look_at_kernel(&findings);
@@ -237,6 +229,7 @@ int run_doctor(const struct invocation *invocation)
     look_at_disk(&findings, data_directory(invocation));
     look_at_data(&findings, data_directory(invocation));
     look_at_time(&findings);
+    doctor_look_at_processes(&findings, data_directory(invocation));
     if (option_given(invocation, "json")) {
         print_json(&findings);
     } else {

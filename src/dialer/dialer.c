@@ -29,14 +29,13 @@
 #include "net/dns.h"
 
 static const int syscalls[] = {
-    SYS_connect,     SYS_setsockopt,  SYS_getsockopt,
-    SYS_getsockname, SYS_getpeername, SYS_sendmsg, /* the socket, to the gate */
+    SYS_connect, SYS_setsockopt, SYS_getsockopt, SYS_getsockname, SYS_getpeername,
 };
 
 static const struct confine confine = {
     .syscalls = syscalls,
     .syscall_count = sizeof(syscalls) / sizeof(syscalls[0]),
-    .send = true,
+    .send = true, /* c-ares; and the socket, to the gate */
     .socket = true,
 };
 
