@@ -189,7 +189,7 @@ static bool names_amount(const struct cost_question *question, const struct pack
 
 bool cost_needs_object(const struct cost_question *question, const struct pack_cost *cost)
 {
-    return cost->reserve.kind == AMOUNT_OBJECT || cost->on.len > 0 ||
+    return cost->reserve.kind == AMOUNT_OBJECT || cost->on.len > 0 || question->found != NULL ||
            (cost->fetch_count > 0 && cost->reserve.kind == AMOUNT_MINOR &&
             !names_amount(question, cost));
 }
