@@ -97,6 +97,11 @@ enum {
     LIMIT_VAULT_SILENT_MS = 250,
     LIMIT_GATE_SILENT_MS = 1000,
 
+    /* sandboxes */
+    LIMIT_SESSIONS = 1024,
+    LIMIT_SESSION_KEYS = 16,
+    LIMIT_SESSION_SOCKETS = 16,
+
     /* vault keys */
     LIMIT_TTL_DEFAULT_MS = 3600 * 1000,
     LIMIT_TTL_MAX_MS = 24 * 3600 * 1000, /* the default of the server's maximum */

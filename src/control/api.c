@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "control/host.h"
 #include "control/job.h"
+#include "control/sandboxes.h"
 #include "http/write.h"
 #include "policy/token.h"
 
@@ -24,7 +25,8 @@ static void on_reply(void *ctx, struct channel *from, const void *message, int f
     (void)from;
     (void)fd;
     if (job == NULL) {
-        return; /* its time was over */
+        sandboxes_reply(api, reply); /* or its time was over */
+        return;
     }
     list_remove(&job->link);
     loop_timer_stop(api->loop, &job->timer);
@@ -378,6 +380,7 @@ struct api *api_new(struct loop *loop, struct query *query)
     api->server = server_new(loop, handle, api);
     api->calls = TABLE_OF(struct job, call);
     list_init(&api->jobs);
+    list_init(&api->sandboxes);
     return api;
 }
 
@@ -387,11 +390,18 @@ void api_free(struct api *api)
         return;
     }
     drop_judge(api);
+    sandboxes_close(api);
     server_free(api->server);
     table_clear(&api->calls);
     query_close(api->query);
     config_free(api->config);
     free(api);
+}
+
+void api_set_parent(struct api *api, const struct api_parent *parent, void *ctx)
+{
+    api->parent = parent;
+    api->parent_ctx = ctx;
 }
 
 struct server *api_server(struct api *api)

@@ -32,6 +32,13 @@ void api_set_door(struct api *api, uint32_t listener, struct str address);
 
 /* Takes over `fd`, the channel to the judge.  `fault` is called when the judge breaks the rules. */
 void api_set_judge(struct api *api, int fd, void (*fault)(void *ctx, const char *why), void *ctx);
+/* How sandboxes' sockets reach the gates. */
+struct api_parent {
+    void (*hand)(void *ctx, const struct message_listener *listener, int fd);
+    void (*session_end)(void *ctx, struct str session);
+};
+void api_set_parent(struct api *api, const struct api_parent *parent, void *ctx);
+
 bool api_is_ready(const struct api *api); /* has all that it needs */
 
 #endif

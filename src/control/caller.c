@@ -32,6 +32,7 @@ enum {
     TLS_WAITING_MAX = 64 * 1024,
     LINGER_MS = 2000,
     LINGER_BYTES = 2 * 1024 * 1024,
+    FDS_MAX = 512, /* that came with requests and wait, in all */
 };
 
 enum state { HANDSHAKE, IDLE, HEAD, BODY, HANDLING, WRITING, STREAMING, LINGER };
@@ -68,6 +69,8 @@ struct caller {
     struct http_body framing;
     bool close_after, ended, busy, dead;
     uint64_t lingered;
+    int fds[LIMIT_SESSION_SOCKETS]; /* that came with the request */
+    size_t fd_count;
     stream_more *more;
     void (*done)(void *ctx);
     void *stream_ctx;
@@ -105,8 +108,22 @@ static void move(struct caller *c, enum state next)
 
 /* ---- ending ---- */
 
+static void close_fds(struct caller *c)
+{
+    if (c->exchange.fds != NULL && c->exchange.fd_count == 0) { /* taken by the handler */
+        c->server->fd_count -= c->fd_count;
+        c->fd_count = 0;
+    }
+    for (size_t i = 0; i < c->fd_count; i++) {
+        (void)close(c->fds[i]);
+    }
+    c->server->fd_count -= c->fd_count;
+    c->fd_count = 0;
+}
+
 static void release(struct caller *c)
 {
+    close_fds(c);
     buf_clear(&c->in);
     buf_clear(&c->out);
     buf_clear(&c->body);
@@ -238,6 +255,7 @@ static bool write_head(struct caller *c, const struct answer *answer, enum body_
 /* The exchange is over: its bytes go now, secrets among them. */
 static void forget_request(struct caller *c)
 {
+    close_fds(c);
     buf_clear(&c->body);
     buf_clear(&c->head_bytes);
     c->exchange = (struct exchange){.peer = &c->peer};
@@ -281,6 +299,32 @@ void exchange_answer(struct exchange *exchange, const struct answer *answer)
     }
     write_answer(c, answer);
     go(c);
+}
+
+int exchange_take_over(struct exchange *exchange, const struct answer *answer)
+{
+    struct caller *c = (struct caller *)(void *)exchange;
+    size_t sent = 0;
+
+    if (answer_reaches_nobody(c)) {
+        return -1;
+    }
+    write_answer(c, answer);
+    int fd = c->fd;
+    if (send_bytes(c, buf_str(&c->out), &sent) == 1) {
+        c->fd = -1; /* not ours any more: drop_socket() leaves it open */
+        loop_unwatch(c->server->loop, &c->watch);
+        loop_timer_stop(c->server->loop, &c->timer);
+        server_forget(c->server, &c->link);
+    } else {
+        drop_socket(c);
+        fd = -1;
+    }
+    c->dead = true;
+    if (!c->busy) {
+        release(c);
+    }
+    return fd;
 }
 
 void exchange_stream(struct exchange *exchange, const struct answer *answer, stream_more *more,
@@ -349,7 +393,11 @@ static void refuse(struct caller *c, unsigned status, const char *code, const ch
 
 static void hand_over(struct caller *c)
 {
-    c->exchange = (struct exchange){.head = &c->head, .body = buf_str(&c->body), .peer = &c->peer};
+    c->exchange = (struct exchange){.head = &c->head,
+                                    .body = buf_str(&c->body),
+                                    .peer = &c->peer,
+                                    .fds = c->fd_count == 0 ? NULL : c->fds,
+                                    .fd_count = c->fd_count};
     move(c, HANDLING);
     c->server->handle(c->server->ctx, &c->exchange);
 }
@@ -596,11 +644,56 @@ static bool receive_tls(struct caller *c, struct str bytes)
     return true;
 }
 
+/* Keeps the descriptors of a message, up to what one request may bring; closes the others. */
+static void keep_fds(struct caller *c, struct msghdr *message)
+{
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL;
+         part = CMSG_NXTHDR(message, part)) {
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof(fd));
+            if (c->state == HANDLING || c->fd_count == LIMIT_SESSION_SOCKETS ||
+                c->server->fd_count >= FDS_MAX) {
+                (void)close(fd);
+            } else {
+                c->fds[c->fd_count++] = fd;
+                c->server->fd_count++;
+            }
+        }
+    }
+}
+
+static ssize_t receive_bytes(struct caller *c, unsigned char *bytes, size_t size)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int) * LIMIT_SESSION_SOCKETS)];
+    } control;
+    struct iovec part = {bytes, size};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+
+    if (!c->peer.unix_socket) {
+        return recv(c->fd, bytes, size, 0);
+    }
+    ssize_t got = recvmsg(c->fd, &message, MSG_CMSG_CLOEXEC);
+    if (got >= 0) {
+        keep_fds(c, &message);
+    }
+    return got;
+}
+
 /* False when the connection is to be closed. */
 static bool receive(struct caller *c)
 {
     unsigned char bytes[READ_BYTES];
-    ssize_t got = recv(c->fd, bytes, sizeof(bytes), 0);
+    ssize_t got = receive_bytes(c, bytes, sizeof(bytes));
     bool good = true;
 
     if (got < 0) {

@@ -15,6 +15,7 @@ struct server {
     struct list listeners;
     struct list connections; /* the longest there first */
     size_t connection_count;
+    size_t fd_count; /* descriptors that came with requests */
     struct tls_context *tls;
     struct list old_tls; /* contexts that connections may still use */
     bool draining;

@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "control/api.h"
 #include "control/json_alloc.h"
+#include "control/sandboxes.h"
 #include "ipc/child.h"
 #include "store/query.h"
 #include "tls/tls.h"
@@ -46,7 +47,7 @@ static const int syscalls[] = {
     SYS_statfs,
 };
 
-enum { DIRECTORY_MAX = 4096, DESCRIPTORS = 64 };
+enum { DIRECTORY_MAX = 4096, DESCRIPTORS = 64 + 512 };
 
 struct control {
     struct child child;
@@ -150,6 +151,7 @@ static void on_drained(void *ctx)
 static void on_drain(void *ctx)
 {
     struct control *control = ctx;
+    sandboxes_close(control->api);
     server_drain(api_server(control->api), on_drained, control);
 }
 
@@ -163,6 +165,22 @@ static const struct child_events events = {
     .start = on_start,
     .drain = on_drain,
 };
+
+static void hand_over(void *ctx, const struct message_listener *listener, int fd)
+{
+    struct control *control = ctx;
+
+    child_hand_listener(&control->child, listener, fd);
+}
+
+static void end_session(void *ctx, struct str session)
+{
+    struct control *control = ctx;
+
+    child_session_end(&control->child, session);
+}
+
+static const struct api_parent parent = {.hand = hand_over, .session_end = end_session};
 
 static void setup_libraries(void)
 {
@@ -181,11 +199,13 @@ static void confine_us(struct control *control)
     const struct confine confine = {
         .syscalls = syscalls,
         .syscall_count = sizeof(syscalls) / sizeof(syscalls[0]),
-        .map = true, /* SQLite's shared memory with the writer */
+        .map = true,  /* SQLite's shared memory with the writer */
+        .send = true, /* a sandbox's sockets, to the parent */
         .file_lock = true,
         .paths = paths,
         .path_count = 1,
-        .files_max = LIMIT_API_CONNECTIONS + DESCRIPTORS,
+        /* A sandbox has its launcher's connection here, and the launcher's pidfd. */
+        .files_max = LIMIT_API_CONNECTIONS + 2 * LIMIT_SESSIONS + DESCRIPTORS,
     };
 
     int len = snprintf(directory, sizeof(directory), "%s/db", control->child.data_dir);
@@ -209,6 +229,7 @@ int control_main(int argc, char **argv)
         exit(EXIT_FAILURE);
     }
     control.api = api_new(control.child.loop, query);
+    api_set_parent(control.api, &parent, &control);
     confine_us(&control);
     /* Not api_free() afterwards: closing a database looks at its path, for which we would be
      * killed. */

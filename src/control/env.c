@@ -51,7 +51,12 @@ static bool expand(struct buf *out, struct str text, const struct values *values
 void env_write(struct json_out *out, const struct config *config, const struct pack *pack,
                struct str token, const json_t *public_fields, struct arena *arena)
 {
-    struct str url = host_public_url(config, arena);
+    env_write_at(out, host_public_url(config, arena), pack, token, public_fields);
+}
+
+void env_write_at(struct json_out *out, struct str url, const struct pack *pack, struct str token,
+                  const json_t *public_fields)
+{
     struct values values = {.token = token, .fields = public_fields};
     struct buf base;
 

@@ -16,6 +16,9 @@
  * not known is left out. */
 void env_write(struct json_out *out, const struct config *config, const struct pack *pack,
                struct str token, const json_t *public_fields, struct arena *arena);
+/* The same with another URL than our public one. */
+void env_write_at(struct json_out *out, struct str url, const struct pack *pack, struct str token,
+                  const json_t *public_fields);
 
 /* Whether any variable needs the credential's public fields. */
 bool env_needs_fields(const struct pack *pack);

@@ -12,6 +12,9 @@ route_build keys_build_issue, keys_build_filter, keys_build_patch;
 job_reply keys_reply_issue, keys_reply_one;
 void keys_run_env(struct job *job);
 
+/* sandboxes.c */
+void sandboxes_run_open(struct job *job);
+
 /* credentials.c */
 void credentials_run_put(struct job *job);
 route_build credentials_build_remove;

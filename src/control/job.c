@@ -65,6 +65,11 @@ static void job_free(struct job *job)
     free(job);
 }
 
+void job_over(struct job *job)
+{
+    job_free(job);
+}
+
 void job_answer(struct job *job, const struct answer *answer)
 {
     exchange_answer(job->exchange, answer);
@@ -178,6 +183,15 @@ struct message_call job_ask(const struct job *job, enum call_verb verb, struct s
         call.actor = arena_copy(job->arena, str_from(actor));
     }
     return call;
+}
+
+uint64_t api_call(struct api *api, const struct message_call *call)
+{
+    struct message_call numbered = *call;
+
+    numbered.call = ++api->next_call;
+    (void)(api->judge != NULL && channel_send(api->judge, MESSAGE_CALL, &numbered));
+    return numbered.call;
 }
 
 static void on_silence(void *ctx)

@@ -30,9 +30,16 @@ struct api {
     struct list jobs;   /* the same, the oldest first */
     uint64_t next_call;
     struct query *query; /* the database; NULL in tests that have none */
+    struct list sandboxes;
+    size_t sandbox_count;
+    const struct api_parent *parent; /* NULL: no sandboxes here */
+    void *parent_ctx;
 };
 
 enum { ARGUMENTS_MAX = 24 };
+
+/* A CALL without a job: its REPLY is for sandboxes_reply(). */
+uint64_t api_call(struct api *api, const struct message_call *call);
 
 struct argument {
     struct str name, value; /* decoded */
@@ -108,6 +115,7 @@ void job_refuse(struct job *job, unsigned status, const char *code, const char *
     __attribute__((format(printf, 4, 5)));
 void job_relay(struct job *job, const struct message_reply *reply);
 void job_stream(struct job *job, const char *content_type, stream_more *more); /* ctx: the job */
+void job_over(struct job *job); /* its exchange was taken over */
 bool job_failed(struct job *job, const struct message_reply *reply); /* relayed if it did */
 
 /* Writes `thing` as the CALL's body.  -1 when a text in it is longer than it may be. */

@@ -25,6 +25,8 @@ static const struct route routes[] = {
     {"GET", "/v1/keys/{id}/env", CALL_KEY_GET, 0, NULL, NULL, keys_run_env, env_queries},
     {"GET", "/v1/self", CALL_KEY_GET, ROUTE_VAULT_KEY | ROUTE_SELF, NULL, NULL, NULL, NULL},
 
+    {"POST", "/v1/sessions", CALL_SESSION_OPEN, ROUTE_BODY, NULL, NULL, sandboxes_run_open, NULL},
+
     {"GET", "/v1/credentials", CALL_CREDENTIAL_LIST, ROUTE_PAGED, NULL, NULL, NULL, NULL},
     {"GET", "/v1/credentials/{id}", CALL_CREDENTIAL_GET, 0, NULL, NULL, NULL, NULL},
     {"PUT", "/v1/credentials/{id}", CALL_CREDENTIAL_PUT, ROUTE_BODY, NULL, NULL,

@@ -31,6 +31,10 @@ struct exchange {
     const struct http_head *head;
     struct str body;
     const struct peer *peer;
+    /* Descriptors that came with it, over a Unix socket.  Who takes them sets the count to 0; the
+     * others are closed with the exchange. */
+    int *fds;
+    size_t fd_count;
 };
 
 struct answer {
@@ -64,6 +68,10 @@ size_t server_connections(const struct server *server);
 void server_drain(struct server *server, void (*drained)(void *ctx), void *ctx);
 
 void exchange_answer(struct exchange *exchange, const struct answer *answer);
+
+/* Answers, and hands the connection over to the caller of this, who closes it.  -1: the client has
+ * gone.  A small answer over a Unix socket only: it is sent at once or not at all. */
+int exchange_take_over(struct exchange *exchange, const struct answer *answer);
 
 enum stream_step {
     STREAM_CUT, /* it failed: the connection ends so that the client sees it */

@@ -17,6 +17,7 @@ enum {
     FRAME_HEAD = 8,
     READ_BYTES = 64 * 1024,
     KEPT_BYTES = 256 * 1024, /* of an empty buffer */
+    FDS_A_MESSAGE = 4,       /* at most; ours have one */
     FDS_WAITING = 16,        /* received, their frames not handled yet */
 };
 
@@ -447,12 +448,12 @@ static void keep_fds(struct channel *channel, struct msghdr *header)
 /* Reads what is there, up to what the buffer holds.  False when there was nothing. */
 static bool receive(struct channel *channel)
 {
-    char control[CMSG_SPACE(4 * sizeof(int))];
+    char control[CMSG_SPACE(FDS_A_MESSAGE * sizeof(int))];
     size_t room = channel->in.max - buf_len(&channel->in);
     size_t want = room < READ_BYTES ? room : READ_BYTES;
 
-    if (want == 0) {
-        return false;
+    if (want == 0 || channel->fd_count + FDS_A_MESSAGE > FDS_WAITING) {
+        return false; /* what is here is handled first */
     }
     struct iovec piece = {.iov_base = buf_room(&channel->in, want), .iov_len = want};
     struct msghdr header = {.msg_iov = &piece,

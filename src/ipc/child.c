@@ -312,6 +312,19 @@ void child_drained(struct child *child)
     tell(child, MESSAGE_DRAINED, &(struct message_empty){0});
 }
 
+void child_hand_listener(struct child *child, const struct message_listener *message, int fd)
+{
+    if (!channel_send_fd(child->parent, MESSAGE_LISTENER, message, fd)) {
+        log_error("parent-silent", "message=LISTENER");
+        exit(EXIT_FAILURE);
+    }
+}
+
+void child_session_end(struct child *child, struct str session)
+{
+    tell(child, MESSAGE_SESSION_END, &(struct message_session_end){.session = session});
+}
+
 void child_fault(struct child *child, enum process_role peer, uint32_t index, const char *why)
 {
     struct message_fault fault = {.peer = peer, .peer_index = index, .why = str_from(why)};

@@ -69,6 +69,9 @@ int child_run(struct child *child, const struct child_events *events, void *ctx)
 
 void child_ready(struct child *child);
 void child_drained(struct child *child);
+/* control: a sandbox's socket for the gate whose index is in `listener`; and its session's end. */
+void child_hand_listener(struct child *child, const struct message_listener *message, int fd);
+void child_session_end(struct child *child, struct str session);
 void child_fault(struct child *child, enum process_role peer, uint32_t index, const char *why);
 void child_kill(struct child *child, enum process_role peer, uint32_t index, uint64_t incarnation);
 

@@ -901,6 +901,8 @@ enum call_verb {
     CALL_FX_GET,
     CALL_EXPLAIN,
     CALL_EXPLAIN_FACTS,
+    CALL_SESSION_OPEN,
+    CALL_SESSION_END,
     CALL_METRICS,
     CALL_READY,
     CALL_AUTHORISE, /* may this actor read what control answers itself: audit, spend, vendors */

@@ -12,6 +12,7 @@
 #include "judge/record.h"
 #include "judge/request.h"
 #include "judge/self.h"
+#include "judge/sessions.h"
 #include "judge/turn.h"
 #include "pack/cost_object.h"
 
@@ -327,6 +328,11 @@ void admission_request(struct judge *judge, struct peer *gate, const struct mess
     enum verdict verdict =
         decide_head(judge, &request->admit, NULL, request->arena, &request->decision);
     keep_form(request);
+    if (verdict == VERDICT_ALLOWED && !sessions_at_gate(request->decision.key, gate->index)) {
+        /* It cannot have come from there: that gate never had the session's sockets. */
+        deny(request, VERDICT_WRONG_SESSION, "this sandbox has ended, or is not at this gate");
+        return;
+    }
     if (verdict != VERDICT_ALLOWED) {
         request_deny(request);
         return;

@@ -48,6 +48,8 @@ static const struct {
     [CALL_FX_GET] = {call_fx_get, READERS, false},
     [CALL_EXPLAIN] = {call_explain, ALL, false},
     [CALL_EXPLAIN_FACTS] = {call_explain_facts, ALL, false},
+    [CALL_SESSION_OPEN] = {call_session_open, ISSUERS, false},
+    [CALL_SESSION_END] = {call_session_end, MAY(OPERATOR_ADMIN), false}, /* control itself */
     [CALL_METRICS] = {call_metrics, READERS, false},
     [CALL_READY] = {call_ready, 0, false},
     [CALL_AUTHORISE] = {call_authorise, ALL, false},

@@ -228,7 +228,8 @@ static void take_back_issue(struct pending *pending, bool durable)
     }
 }
 
-static void issue_new(struct call *call, struct issue *issue)
+/* With its row and the audit's.  NULL: refused. */
+static struct key *make_key(struct call *call, const struct issue *issue, struct token *ret_token)
 {
     struct judge *judge = call->judge;
     struct buf policy;
@@ -239,7 +240,7 @@ static void issue_new(struct call *call, struct issue *issue)
     if (!wire_encode(&policy_schema, &issue->policy, &policy)) {
         buf_clear(&policy);
         call_refuse(call, 400, "bad_request", "the policy is too large");
-        return;
+        return NULL;
     }
     struct message_row_key row = {
         .key = number_take(judge, NUMBER_KEY),
@@ -259,7 +260,7 @@ static void issue_new(struct call *call, struct issue *issue)
     buf_clear(&policy);
     if (key == NULL) {
         call_refuse(call, 503, "limit_reached", "the key could not be made; ask again");
-        return;
+        return NULL;
     }
     key->parent = issue->parent;
     if (key->parent != NULL) {
@@ -274,8 +275,39 @@ static void issue_new(struct call *call, struct issue *issue)
         records_put(&judge->records, &record);
         record_row(judge, MESSAGE_ROW_IDEMPOTENCY, &record);
     }
-    audit_control(judge, call->caller.name, "key_issued", key, key_id(key), STR_NONE);
-    pend_with_token(call, 201, key, &token, take_back_issue);
+    audit_control(judge, call->caller.name, "key_issued", key, key_id(key), issue->policy.session);
+    *ret_token = token;
+    mem_wipe(&token, sizeof(token));
+    return key;
+}
+
+static void issue_new(struct call *call, const struct issue *issue)
+{
+    struct token token;
+    struct key *key = make_key(call, issue, &token);
+
+    if (key != NULL) {
+        pend_with_token(call, 201, key, &token, take_back_issue);
+    }
+}
+
+bool call_may_issue(struct call *call, const struct policy *policy)
+{
+    struct issue issue = {.policy = *policy};
+
+    return check_policy(call, &issue) && choose_credential(call, &issue) &&
+           choose_parent(call, &issue);
+}
+
+struct key *call_make_key(struct call *call, const struct policy *policy, struct token *ret_token)
+{
+    struct issue issue = {.policy = *policy};
+
+    if (!check_policy(call, &issue) || !choose_credential(call, &issue) ||
+        !choose_parent(call, &issue)) {
+        return NULL;
+    }
+    return make_key(call, &issue, ret_token);
 }
 
 /* The same issue again: a fresh token for the same key, while the first may still be on its way. */

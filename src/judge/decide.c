@@ -12,6 +12,7 @@
 #include "judge/keys.h"
 #include "judge/params.h"
 #include "judge/plain.h"
+#include "judge/sessions.h"
 #include "policy/usd.h"
 
 enum verdict refuse(struct decision *decision, enum verdict verdict, const char *format, ...)
@@ -179,6 +180,9 @@ bool decide_find_key(struct judge *judge, const struct message_admit *admit,
     if (decision->key == NULL) {
         (void)refuse(decision, VERDICT_UNKNOWN_KEY,
                      "this vault key is not known here; it may have ended long ago");
+        return false;
+    }
+    if (!sessions_allow(decision->key, admit->session, decision)) {
         return false;
     }
     decision->form = token->form;

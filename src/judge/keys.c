@@ -78,6 +78,7 @@ static void take_policy(struct key *key, char *bytes, size_t len, const struct p
     key->vendor = policy->vendor;
     key->run_id = policy->run_id;
     key->scope = policy->idempotency_scope;
+    key->session = policy->session;
     key->mode = policy->mode;
     key->expires_at_ms = policy->expires_at_ms;
     key->daily_cap = policy->daily_cap;

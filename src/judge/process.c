@@ -23,6 +23,7 @@
 #include "judge/record.h"
 #include "judge/request.h"
 #include "judge/revoke.h"
+#include "judge/sessions.h"
 #include "judge/tunnel.h"
 #include "judge/turn.h"
 #include "judge/watch.h"
@@ -308,6 +309,7 @@ static void on_loaded(void *ctx, struct channel *from, const void *message, int 
     judge->loading = false;
     judge->loaded = true;
     holds_loaded(judge);
+    sessions_loaded(judge);
     say_ready(judge);
 }
 
@@ -447,6 +449,8 @@ static void on_closed(void *ctx, struct channel *channel)
         grant_vault_gone(judge, peer);
     } else if (peer->role == ROLE_READER) {
         admission_reader_gone(judge, peer->index);
+    } else if (peer->role == ROLE_CONTROL) {
+        sessions_control_gone(judge);
     }
     revoke_peer_gone(judge);
     table_clear(&peer->requests);
@@ -648,6 +652,7 @@ struct judge *process_new(struct loop *loop, const struct process_calls *calls)
     objects_init(judge);
     watches_init(judge);
     revoke_init(judge);
+    sessions_init(judge);
     loop_timer_set(loop, &judge->tick, TICK_MS, tick, judge);
     return judge;
 }

@@ -117,6 +117,8 @@ struct key {
     size_t policy_len;
     struct rules *rules; /* made at first use, dropped when the key ends */
     struct str label, vendor, run_id, scope;
+    struct str session;      /* empty: of none */
+    struct session *sandbox; /* that session, while it lives */
     uint64_t policy_version;
     uint64_t parent_number; /* until the parent is found, while loading */
     struct key *parent;
@@ -353,6 +355,9 @@ struct judge {
     unsigned watching; /* fetches of watches that are under way */
     struct list free_requests;
     size_t open_requests;
+
+    struct list sessions;
+    size_t session_count;
 
     /* revoking */
     uint64_t next_dial;

@@ -188,10 +188,68 @@ static void on_answer(void *ctx, struct channel *from, const void *message, int 
     one_shot->answered(one_shot->house->ctx, message, fd);
 }
 
+static void hand(struct process *process, enum message_type type, const void *message, int fd);
+static void tell(struct process *process, enum message_type type, const void *message);
+
+/* A sandbox's socket, for the gate that the judge chose. */
+static void on_listener(void *ctx, struct channel *from, const void *message, int fd)
+{
+    struct process *control = ctx;
+    struct house *house = control->house;
+    const struct message_listener *m = message;
+
+    (void)from;
+    if (control->role != ROLE_CONTROL) {
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        kill_process(control, "LISTENER that is not its to say");
+        return;
+    }
+    const struct handed_socket *socket = handed_add(&house->handed, m, fd);
+    struct process *gate = socket == NULL ? NULL : find(house, ROLE_GATE, socket->gate);
+    if (gate != NULL && lives(gate)) {
+        struct message_listener listener = handed_message(socket);
+        hand(gate, MESSAGE_LISTENER, &listener, socket->fd);
+    } /* else it gets it at its birth */
+}
+
+static void end_session(struct house *house, struct str session)
+{
+    const struct handed_socket *socket = handed_find(&house->handed, session);
+    struct process *gate = socket == NULL ? NULL : find(house, ROLE_GATE, socket->gate);
+    struct message_session_end end = {.session = session};
+
+    if (gate != NULL && lives(gate)) {
+        tell(gate, MESSAGE_SESSION_END, &end);
+    }
+    handed_drop(&house->handed, session);
+}
+
+static void on_session_end(void *ctx, struct channel *from, const void *message, int fd)
+{
+    struct process *control = ctx;
+    const struct message_session_end *m = message;
+
+    (void)from;
+    (void)fd;
+    if (control->role != ROLE_CONTROL) {
+        kill_process(control, "SESSION_END that is not its to say");
+        return;
+    }
+    end_session(control->house, m->session);
+}
+
 static const struct channel_accept accepts[] = {
-    {MESSAGE_READY, 0, on_ready},     {MESSAGE_PONG, 0, on_pong}, {MESSAGE_DRAINED, 0, on_drained},
-    {MESSAGE_FAULT, 0, on_fault},     {MESSAGE_KILL, 0, on_kill}, {MESSAGE_COMPILED, 0, on_answer},
+    {MESSAGE_READY, 0, on_ready},
+    {MESSAGE_PONG, 0, on_pong},
+    {MESSAGE_DRAINED, 0, on_drained},
+    {MESSAGE_FAULT, 0, on_fault},
+    {MESSAGE_KILL, 0, on_kill},
+    {MESSAGE_COMPILED, 0, on_answer},
     {MESSAGE_UNSEALED, 0, on_answer},
+    {MESSAGE_LISTENER, 0, on_listener},
+    {MESSAGE_SESSION_END, 0, on_session_end},
 };
 
 /* Whoever is dead and has no channel left is buried; which of the two comes first is chance. */
@@ -306,6 +364,19 @@ static void send_listeners(struct process *process)
 static bool takes_resolver(const struct process *process)
 {
     return process->role == ROLE_VAULT || process->role == ROLE_DIALER;
+}
+
+static void send_handed(struct process *gate)
+{
+    struct handed *handed = &gate->house->handed;
+
+    for (struct list *at = handed->sockets.next; at != &handed->sockets; at = at->next) {
+        const struct handed_socket *socket = LIST_THING(at, struct handed_socket, link);
+        if (gate->role == ROLE_GATE && socket->gate == gate->index) {
+            struct message_listener message = handed_message(socket);
+            hand(gate, MESSAGE_LISTENER, &message, socket->fd);
+        }
+    }
 }
 
 static void start(struct process *process)
@@ -428,6 +499,7 @@ static void bear(struct process *process)
         hand(process, MESSAGE_UNSEAL_KEY, &(struct message_empty){0}, house->supplies.unseal_fd);
     }
     send_listeners(process);
+    send_handed(process);
     for (size_t i = 0; i < house->count; i++) {
         struct process *other = &house->processes[i];
         if (other != process && lives(other) &&
@@ -583,6 +655,18 @@ static void fail(struct house *house, const struct process *process, const char 
     house->failed(house->ctx, why);
 }
 
+static void forget_sessions(struct house *house)
+{
+    struct list *link;
+
+    while ((link = list_first(&house->handed.sockets)) != NULL) {
+        char *session =
+            mem_copy_str(str_from(LIST_THING(link, struct handed_socket, link)->session));
+        end_session(house, str_from(session));
+        free(session);
+    }
+}
+
 /* Its channel is read to the end and its status known. */
 static void bury(struct process *process)
 {
@@ -597,6 +681,9 @@ static void bury(struct process *process)
         return;
     }
     process_move(process, ABSENT);
+    if (process->role == ROLE_CONTROL) {
+        forget_sessions(house); /* nobody else would hear that they are over */
+    }
     if (house->stopping) {
         house->changed(house->ctx);
         return;
@@ -695,6 +782,7 @@ static void add(struct house *house, enum process_role role, uint32_t index)
 void house_init(struct house *house, struct loop *loop, uint32_t gates)
 {
     house->loop = loop;
+    handed_init(&house->handed);
     house->processes = mem_array(4 + 3 * (size_t)gates, sizeof(struct process));
     add(house, ROLE_SCRIBE, 0);
     add(house, ROLE_JUDGE, 0);
@@ -718,6 +806,9 @@ void house_clear(struct house *house)
     }
     loop_timer_stop(house->loop, &house->rise);
     loop_timer_stop(house->loop, &house->ping);
+    if (house->processes != NULL) {
+        handed_drop(&house->handed, STR_NONE);
+    }
     free(house->processes);
     house->processes = NULL;
     house->count = 0;

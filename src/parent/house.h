@@ -16,6 +16,7 @@
 #include "base/secret.h"
 #include "ipc/channel.h"
 #include "os/loop.h"
+#include "parent/handed.h"
 #include "parent/listeners.h"
 
 enum process_state { ABSENT, BORN, STARTED, READY, DRAINING, DRAINED, PROCESS_STATE_COUNT };
@@ -60,10 +61,11 @@ struct house {
     struct process *processes; /* scribe, judge, control, then vault, reader, gate of each index */
     size_t count;
     struct process check, unlock;
-    uint64_t births; /* gives incarnations */
-    bool opened;     /* was once ready as a whole */
-    bool falling;    /* the judge or the scribe died: everybody goes, then all are born again */
-    bool stopping;   /* nobody is born again */
+    struct handed handed; /* sockets of sandboxes */
+    uint64_t births;      /* gives incarnations */
+    bool opened;          /* was once ready as a whole */
+    bool falling;  /* the judge or the scribe died: everybody goes, then all are born again */
+    bool stopping; /* nobody is born again */
     uint64_t risen_ms;
     unsigned quick_falls;
     struct loop_timer rise, ping;

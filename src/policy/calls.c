@@ -74,6 +74,14 @@ static const struct wire_field explain_facts_fields[] = {
 const struct wire_schema call_explain_facts_schema =
     WIRE_SCHEMA(struct call_explain_facts, explain_facts_fields);
 
+static const struct wire_field session_fields[] = {
+    WIRE_ARRAY(struct call_session, policies, policy_count, LIMIT_SESSION_KEYS, &policy_schema)};
+const struct wire_schema call_session_schema = WIRE_SCHEMA(struct call_session, session_fields);
+static const struct wire_field session_end_fields[] = {
+    WIRE_STR(struct call_session_end, reason, LIMIT_LABEL_BYTES)};
+const struct wire_schema call_session_end_schema =
+    WIRE_SCHEMA(struct call_session_end, session_end_fields);
+
 static const struct wire_field sealed_field_fields[] = {
     WIRE_STR(struct sealed_field, name, LIMIT_NAME_BYTES),
     WIRE_STR(struct sealed_field, value, LIMIT_SECRET_BYTES_MAX)};

@@ -13,6 +13,8 @@
  *     CALL_PRICE_PUT        struct message_row_price
  *     CALL_EXPLAIN          struct message_admit (request and door filled; presented empty)
  *     CALL_EXPLAIN_FACTS    struct call_explain_facts
+ *     CALL_SESSION_OPEN     struct call_session
+ *     CALL_SESSION_END      struct call_session_end
  *     the others            nothing
  *
  * The id of the key, credential, tenant, stop or operator is message_call.id.  CALL_AUTHORISE has
@@ -82,6 +84,17 @@ struct call_explain_facts {
     struct message_facts facts;
 };
 
+/* A sandbox that begins: the keys that are made for it, and work on its own sockets alone. */
+struct call_session {
+    struct policy *policies;
+    size_t policy_count;
+};
+
+struct call_session_end {
+    struct str reason; /* "the command ended", "the launcher is gone", ... */
+};
+
+extern const struct wire_schema call_session_schema, call_session_end_schema;
 extern const struct wire_schema call_patch_schema, call_key_filter_schema, call_credential_schema,
     call_tenant_schema, call_stop_schema, call_bounds_schema, call_operator_schema,
     call_explain_facts_schema;

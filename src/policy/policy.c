@@ -25,6 +25,7 @@ static const struct wire_field policy_fields[] = {
     WIRE_STR(struct policy, run_id, LIMIT_LABEL_BYTES),
     WIRE_STR(struct policy, parent, LIMIT_NAME_BYTES),
     WIRE_STR(struct policy, idempotency_scope, LIMIT_LABEL_BYTES),
+    WIRE_STR(struct policy, session, LIMIT_NAME_BYTES),
     WIRE_I64(struct policy, daily_cap),
     WIRE_I64(struct policy, total_cap),
     WIRE_BOOL(struct policy, total_cap_given),
@@ -339,8 +340,8 @@ struct policy *policy_copy(struct arena *arena, const struct policy *policy)
 {
     struct policy *copy = arena_zeroed(arena, 1, sizeof(*copy));
     struct str *const texts[] = {
-        &copy->label,  &copy->vendor, &copy->credential,       &copy->tenant,
-        &copy->run_id, &copy->parent, &copy->idempotency_scope};
+        &copy->label,  &copy->vendor, &copy->credential,        &copy->tenant,
+        &copy->run_id, &copy->parent, &copy->idempotency_scope, &copy->session};
 
     *copy = *policy;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {

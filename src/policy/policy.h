@@ -21,7 +21,8 @@ enum token_style { TOKEN_VK, TOKEN_SK, TOKEN_RK, TOKEN_STYLE_COUNT };
 struct policy {
     struct str label, vendor, credential, tenant, run_id, parent; /* parent: a key id */
     struct str idempotency_scope;
-    int64_t daily_cap; /* nano-dollars; MONEY_NONE: an explicit null */
+    struct str session; /* "ses_...": of the sandbox that it works in alone; set by the judge */
+    int64_t daily_cap;  /* nano-dollars; MONEY_NONE: an explicit null */
     int64_t total_cap;
     bool total_cap_given; /* false: as the daily cap when the key lives 24 h or less */
     struct str *entries;  /* of the allowlist, as written */
