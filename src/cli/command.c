@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 #include "cli/help.h"
 
@@ -253,6 +254,33 @@ const char *option_nth(const struct invocation *invocation, const char *name, si
 const char *option_value(const struct invocation *invocation, const char *name)
 {
     return option_nth(invocation, name, 0);
+}
+
+static bool is_among(const char *name, const char *const *names)
+{
+    for (; *names != NULL; names++) {
+        if (strcmp(name, *names) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct invocation *option_group(const struct invocation *invocation, const char *first, size_t nth,
+                                const char *const *except)
+{
+    struct invocation *group = mem_zeroed(sizeof(*group));
+    bool single = option_count(invocation, first) <= 1;
+    size_t begun = 0;
+
+    group->command = invocation->command;
+    for (size_t i = 0; i < invocation->given_count; i++) {
+        begun += strcmp(invocation->given[i].name, first) == 0;
+        if ((single || begun == nth + 1) && !is_among(invocation->given[i].name, except)) {
+            group->given[group->given_count++] = invocation->given[i];
+        }
+    }
+    return group;
 }
 
 size_t argument_count(const struct invocation *invocation)

@@ -56,6 +56,12 @@ const char *option_value(const struct invocation *invocation, const char *name);
 size_t option_count(const struct invocation *invocation, const char *name);
 const char *option_nth(const struct invocation *invocation, const char *name, size_t nth);
 
+/* Options in groups, each begun by the option `first`: the nth of them, without those named in
+ * `except` (NULL at its end).  Where there is one group at most, it has all options, whatever their
+ * order.  free() it. */
+struct invocation *option_group(const struct invocation *invocation, const char *first, size_t nth,
+                                const char *const *except);
+
 size_t argument_count(const struct invocation *invocation);
 const char *argument_nth(const struct invocation *invocation, size_t nth); /* or NULL */
 

@@ -28,13 +28,14 @@ COMMAND_OPTIONS(holds_list_options);
 COMMAND_OPTIONS(token_add_options);
 COMMAND_OPTIONS(stop_add_options);
 COMMAND_OPTIONS(prices_put_options);
+COMMAND_OPTIONS(run_options);
 COMMAND_OPTIONS(json_options); /* --json alone */
 
 command_run run_init, run_serve, run_doctor;
 command_run run_credential_put, run_credential_list, run_credential_show, run_credential_rm;
 command_run run_key_issue, run_key_list, run_key_show, run_key_set, run_key_revoke, run_key_pause,
     run_key_resume;
-command_run run_env;
+command_run run_env, run_run;
 command_run run_audit, run_audit_verify, run_audit_head, run_spend;
 command_run run_explain;
 command_run run_tenant_put, run_tenant_show, run_tenant_list;

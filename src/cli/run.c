@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* run: a command in a sandbox of its own */
+#include "cli/commands.h"
+#include "cli/run_session.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "sandbox/environment.h"
+#include "sandbox/sandbox.h"
+
+enum {
+    GRACE_S = 5, /* between TERM and KILL */
+    PIDS_DEFAULT = 4096,
+    FAILED = 125, /* as env(1) and its like say that the command did not run */
+    HIDDEN_MAX = 2 + FILES_PATHS_MAX,
+};
+
+const struct option run_options[] = {
+    SESSION_OPTIONS,
+    {"rw", "DIR", "may be written", true, false},
+    {"ro", "PATH", "is to be seen too", true, false},
+    {"hide", "PATH", "is not to be seen", true, false},
+    {"env", "NAME[=VALUE]", "a variable of yours that it may have", true, false},
+    {"port", "N", "caught as well, where the kernel cannot catch every port", true, false},
+    {"base-urls", "yes|no", "point SDKs at keybrake by their variables (default: yes)", false,
+     false},
+    {"processes", "N", "at most so many", false, false},
+    {"open-files", "N", "at most so many, each process", false, false},
+    {"tier", "auto|redirect|no-redirect", "how the network is caught (default: auto)", false,
+     false},
+    {"quiet", NULL, "no report at the end", false, false},
+};
+const size_t run_options_count = sizeof(run_options) / sizeof(run_options[0]);
+
+struct run {
+    const struct invocation *invocation;
+    struct sandbox sandbox;
+    struct sandbox_plan plan;
+    struct run_session session;
+    char directory[PATH_MAX];
+    char *writable[FILES_PATHS_MAX], *readable[FILES_PATHS_MAX], *hidden[HIDDEN_MAX];
+    char **argv;
+    int signals, timer;
+    bool tired; /* its time was over */
+    const char *reason;
+};
+
+/* ---- the plan ---- */
+
+static int take_paths(const struct invocation *invocation, const char *option, char **out,
+                      size_t *ret_count, struct err *err)
+{
+    for (size_t i = 0; i < option_count(invocation, option); i++) {
+        const char *given = option_nth(invocation, option, i);
+        if (*ret_count == FILES_PATHS_MAX) {
+            return err_set(err, "at most %d paths", FILES_PATHS_MAX);
+        }
+        out[*ret_count] = realpath(given, NULL);
+        if (out[*ret_count] == NULL) {
+            return err_errno(err, "--%s '%s'", option, given);
+        }
+        (*ret_count)++;
+    }
+    return 0;
+}
+
+static int take_number(const struct invocation *invocation, const char *option, uint64_t most,
+                       unsigned *ret, struct err *err)
+{
+    const char *text = option_value(invocation, option);
+    uint64_t number;
+
+    if (text == NULL) {
+        return 0;
+    }
+    if (!str_to_u64(str_from(text), &number) || number == 0 || number > most) {
+        return err_set(err, "--%s is a number from 1 to %llu", option, (unsigned long long)most);
+    }
+    *ret = (unsigned)number;
+    return 0;
+}
+
+static int take_ports(struct run *run, struct err *err)
+{
+    struct sandbox_plan *plan = &run->plan;
+
+    plan->ports[plan->port_count++] = 80;
+    plan->ports[plan->port_count++] = 443;
+    for (size_t i = 0; i < option_count(run->invocation, "port"); i++) {
+        uint64_t port;
+        if (plan->port_count == NETWORK_PORTS_MAX / 2 ||
+            !str_to_u64(str_from(option_nth(run->invocation, "port", i)), &port) || port == 0 ||
+            port > UINT16_MAX) {
+            return err_set(err, "--port is a number of a port, at most %d times",
+                           NETWORK_PORTS_MAX / 2 - 2);
+        }
+        plan->ports[plan->port_count++] = (uint16_t)port;
+    }
+    return 0;
+}
+
+static int take_tier(struct run *run, struct err *err)
+{
+    const char *tier = option_value(run->invocation, "tier");
+
+    if (tier == NULL || strcmp(tier, "auto") == 0 || strcmp(tier, "redirect") == 0) {
+        return 0;
+    }
+    if (strcmp(tier, "no-redirect") == 0) {
+        run->plan.no_redirect = true;
+        return 0;
+    }
+    return err_set(err, "--tier is one of: auto, redirect, no-redirect");
+}
+
+/* The server's data is no sandbox's business, wherever it lies. */
+static int hide_data(struct run *run, struct err *err)
+{
+    size_t count = 0;
+    char *data = realpath(data_directory(run->invocation), NULL);
+
+    if (data != NULL) {
+        run->hidden[count++] = data;
+    }
+    if (take_paths(run->invocation, "hide", run->hidden, &count, err) < 0) {
+        return -1;
+    }
+    run->plan.files.hidden = (const char *const *)run->hidden;
+    run->plan.files.hidden_count = count;
+    return 0;
+}
+
+static int make_plan(struct run *run, struct err *err)
+{
+    const struct invocation *invocation = run->invocation;
+    struct files_plan *files = &run->plan.files;
+    size_t count = argument_count(invocation);
+
+    if (getcwd(run->directory, sizeof(run->directory)) == NULL) {
+        return err_errno(err, "cannot find the working directory");
+    }
+    run->argv = mem_array(count + 1, sizeof(char *));
+    for (size_t i = 0; i < count; i++) {
+        run->argv[i] = mem_copy_str(str_from(argument_nth(invocation, i)));
+    }
+    run->plan.argv = run->argv;
+    run->plan.pid_max = PIDS_DEFAULT;
+    files->directory = run->directory;
+    files->writable = (const char *const *)run->writable;
+    files->readable = (const char *const *)run->readable;
+    if (take_paths(invocation, "rw", run->writable, &files->writable_count, err) < 0 ||
+        take_paths(invocation, "ro", run->readable, &files->readable_count, err) < 0 ||
+        hide_data(run, err) < 0 || take_ports(run, err) < 0 || take_tier(run, err) < 0 ||
+        take_number(invocation, "processes", INT_MAX, &run->plan.pid_max, err) < 0 ||
+        take_number(invocation, "open-files", INT_MAX, &run->plan.file_max, err) < 0) {
+        return -1;
+    }
+    return files_check(files, getenv("HOME"), err);
+}
+
+/* ---- the environment ---- */
+
+static bool is_base_url(struct str value)
+{
+    return str_starts(value, STR("http://keybrake.internal"));
+}
+
+static int add_vendor_variables(struct run *run, struct environment *environment, struct err *err)
+{
+    const char *choice = option_value(run->invocation, "base-urls");
+    bool base_urls = choice == NULL || strcmp(choice, "yes") == 0;
+    const char *name;
+    json_t *key, *value;
+    size_t i;
+
+    if (!base_urls && strcmp(choice, "no") != 0) {
+        return err_set(err, "--base-urls is yes or no");
+    }
+    json_array_foreach(json_object_get(run->session.opened, "keys"), i, key)
+    {
+        json_object_foreach(json_object_get(key, "env"), name, value)
+        {
+            struct str text = str_from(json_string_value(value));
+            if ((base_urls || !is_base_url(text)) &&
+                environment_set(environment, str_from(name), text, err) < 0) {
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
+static int make_environment(struct run *run, struct environment *environment, struct err *err)
+{
+    if (environment_basic(environment, environ, err) < 0 ||
+        environment_trust(environment, FILES_BUNDLE, FILES_CA, err) < 0 ||
+        add_vendor_variables(run, environment, err) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < option_count(run->invocation, "env"); i++) {
+        if (environment_ask(environment, option_nth(run->invocation, "env", i), environ, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* ---- running ---- */
+
+static int open_signals(void)
+{
+    static const int ours[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+        (void)sigaddset(&set, ours[i]);
+    }
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void set_timer(int fd, int64_t ms)
+{
+    struct itimerspec when = {.it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}};
+
+    (void)timerfd_settime(fd, 0, &when, NULL);
+}
+
+static void on_signal(struct run *run)
+{
+    struct signalfd_siginfo info;
+
+    while (read(run->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        /* What the terminal sends, it sends to the command too. */
+        if (info.ssi_code == SI_USER || info.ssi_code == SI_QUEUE || info.ssi_code == SI_TKILL) {
+            sandbox_signal(&run->sandbox, (int)info.ssi_signo);
+        }
+    }
+}
+
+static void on_time(struct run *run)
+{
+    uint64_t times;
+
+    (void)!read(run->timer, &times, sizeof(times));
+    if (run->tired) {
+        sandbox_kill(&run->sandbox);
+        return;
+    }
+    run->tired = true;
+    run->reason = "its time was over";
+    (void)fprintf(stderr, "keybrake: the time is over (--ttl)\n");
+    sandbox_signal(&run->sandbox, SIGTERM);
+    set_timer(run->timer, GRACE_S * 1000);
+}
+
+/* Until the command ends, or the server does: without it there is nothing to do in there. */
+static int watch(struct run *run)
+{
+    struct pollfd waits[] = {{.fd = run->sandbox.pidfd, .events = POLLIN},
+                             {.fd = run->session.fd, .events = POLLIN},
+                             {.fd = run->signals, .events = POLLIN},
+                             {.fd = run->timer, .events = POLLIN}};
+
+    for (;;) {
+        if (poll(waits, 4, -1) < 0 && errno != EINTR) {
+            sandbox_kill(&run->sandbox);
+            break;
+        }
+        if (waits[0].revents != 0) {
+            break;
+        }
+        if (waits[1].revents != 0) {
+            (void)fprintf(stderr, "keybrake: the server has ended, and with it the sandbox\n");
+            sandbox_kill(&run->sandbox);
+            (void)sandbox_wait(&run->sandbox);
+            return FAILED;
+        }
+        if (waits[2].revents != 0) {
+            on_signal(run);
+        }
+        if (waits[3].revents != 0) {
+            on_time(run);
+        }
+    }
+    return sandbox_wait(&run->sandbox);
+}
+
+static void announce(const struct run *run)
+{
+    bool full = run->sandbox.redirect && run->sandbox.proc_is_fresh;
+
+    if (full && option_given(run->invocation, "quiet")) {
+        return;
+    }
+    (void)fprintf(stderr, "keybrake: %s: %s%s\n",
+                  json_string_value(json_object_get(run->session.opened, "id")),
+                  run->sandbox.redirect
+                      ? "own namespaces, every TCP connection is caught"
+                      : "own namespaces, but this kernel redirects nothing: ports 80 and 443 (and "
+                        "--port) are caught, others refused",
+                  run->sandbox.proc_is_fresh ? "" : "; no /proc of its own");
+}
+
+static int start(struct run *run, struct err *err)
+{
+    struct environment environment;
+
+    if (sandbox_start(&run->sandbox, &run->plan, err) < 0 ||
+        run_session_prepare(&run->session, err) < 0 || sandbox_sockets(&run->sandbox, err) < 0 ||
+        run_session_open(&run->session, run->invocation, run->sandbox.sockets,
+                         run->sandbox.socket_count, err) < 0) {
+        return -1;
+    }
+    sandbox_close_sockets(&run->sandbox);
+    environment_init(&environment);
+    int rc = make_environment(run, &environment, err);
+    if (rc == 0) {
+        rc = sandbox_enter(&run->sandbox, buf_str(&environment.text), buf_str(&run->session.ca_pem),
+                           err);
+    }
+    environment_clear(&environment);
+    if (rc == 0) {
+        announce(run);
+        rc = sandbox_started(&run->sandbox, err);
+    }
+    return rc;
+}
+
+static void clear(struct run *run)
+{
+    run_session_clear(&run->session);
+    for (size_t i = 0; i < FILES_PATHS_MAX; i++) {
+        free(run->writable[i]);
+        free(run->readable[i]);
+    }
+    for (size_t i = 0; i < HIDDEN_MAX; i++) {
+        free(run->hidden[i]);
+    }
+    for (size_t i = 0; run->argv != NULL && run->argv[i] != NULL; i++) {
+        free(run->argv[i]);
+    }
+    free(run->argv);
+    if (run->signals >= 0) {
+        (void)close(run->signals);
+    }
+    if (run->timer >= 0) {
+        (void)close(run->timer);
+    }
+    free(run);
+}
+
+static int go(struct run *run)
+{
+    struct err err = {""};
+    char reason[64];
+    int64_t ttl_ms = 0;
+
+    if (run_session_ttl_ms(run->invocation, &ttl_ms, &err) < 0 || make_plan(run, &err) < 0) {
+        (void)say_refused("%s", err.text);
+        return FAILED;
+    }
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    run->signals = open_signals();
+    run->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    if (start(run, &err) < 0) {
+        (void)say_refused("%s", err.text);
+        run_session_end(&run->session, "the command did not start");
+        sandbox_kill(&run->sandbox);
+        int status = sandbox_wait(&run->sandbox);
+        return status == 126 || status == 127 ? status : FAILED;
+    }
+    set_timer(run->timer, ttl_ms);
+    int status = watch(run);
+    (void)snprintf(reason, sizeof(reason), "the command ended with status %d", status);
+    bool served = run->session.fd >= 0;
+    run_session_end(&run->session, run->reason != NULL ? run->reason : reason);
+    if (served && !option_given(run->invocation, "quiet")) {
+        run_session_report(&run->session, run->invocation);
+    }
+    return status;
+}
+
+int run_run(const struct invocation *invocation)
+{
+    struct run *run = mem_zeroed(sizeof(*run));
+
+    run->invocation = invocation;
+    run->session.fd = run->signals = run->timer = -1;
+    int status = go(run);
+    clear(run);
+    return status;
+}
