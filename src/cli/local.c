@@ -158,11 +158,13 @@ static int receive_body(int fd, const struct http_head *head, struct buf *in, st
         struct str rest = buf_str(in), data;
         size_t before = rest.len;
         enum http_body_result result = http_body_read(&framing, &rest, &data);
+        bool good = result != HTTP_BODY_BAD &&
+                    (result != HTTP_BODY_DATA || buf_add_str(body, data));
         buf_consume(in, before - rest.len);
         if (result == HTTP_BODY_END) {
             return 0;
         }
-        if (result == HTTP_BODY_BAD || (result == HTTP_BODY_DATA && !buf_add_str(body, data))) {
+        if (!good) {
             return err_set(err, "the server's answer is not to be understood");
         }
         if (result == HTTP_BODY_MORE && receive_more(fd, in, err) < 0) {
