@@ -132,6 +132,7 @@ class Platforms:
     """What holds everywhere; each platform adds where things stand in its requests."""
 
     vendors = ["stripe"]
+    program = Program
     options = ["--public-url", PUBLIC]
     platform = None
     lifetime = "10m"
@@ -147,7 +148,7 @@ class Platforms:
                                  if p.process.poll() is None])
 
     def spawn(self, **options):
-        program = Program(self.keybrake, {
+        program = self.program(self.keybrake, {
             "platform": self.platform, "url": self.double.url, **self.extra,
             "options": {"key": {**POLICY, "label": self.id()}, "lifetime": self.lifetime,
                         "timeoutMs": 1500, **options}})
@@ -447,7 +448,7 @@ class Docker(Platforms, harness.Case):
 
     def test_networks_that_reach_more_are_refused(self):
         for way in ({"network": "host"}, {"network": "bridge"}, {}, {"network": "n", "socket": "s"}):
-            program = Program(self.keybrake, {"platform": "docker", "url": self.double.url,
+            program = self.program(self.keybrake, {"platform": "docker", "url": self.double.url,
                                               "way": way, "options": {"key": POLICY,
                                                                       "lifetime": "1m"}})
             self.assertIn("failed", program.first, way)

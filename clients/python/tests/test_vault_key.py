@@ -307,6 +307,18 @@ time.sleep(1)
             self.assertEqual(sorted(server.revoked()),
                              ["key_0000000000000001", "key_0000000000000002"])
 
+    def test_a_signal_ends_a_key_without_a_block(self):
+        with Double() as server:
+            program = self.start(server, PROGRAM % """
+key = keybrake.vault_key(**policy).open()
+ready()
+time.sleep(20)
+""")
+            program.stdout.readline()
+            program.terminate()
+            self.assertEqual(self.end(program)[0], 143)
+            self.assertEqual(server.revoked(), ["key_0000000000000001"])
+
     def test_a_fork_ends_nothing(self):
         with Double() as server:
             program = self.start(server, PROGRAM % """
