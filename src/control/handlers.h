@@ -26,6 +26,9 @@ void admin_run_health(struct job *job);
 void admin_run_ready(struct job *job);
 job_reply admin_reply_metrics;
 
+/* money.c */
+route_build money_build_resolve, money_build_fx;
+
 /* vendors.c */
 void vendors_run_list(struct job *job);
 void vendors_run_show(struct job *job);

@@ -39,12 +39,16 @@ static const struct route routes[] = {
     {"GET", "/v1/prices", CALL_PRICE_LIST, ROUTE_PAGED, NULL, NULL, NULL, NULL},
     {"PUT", "/v1/prices", CALL_PRICE_PUT, ROUTE_BODY, admin_build_price, NULL, NULL, NULL},
     {"GET", "/v1/fx", CALL_FX_GET, 0, NULL, NULL, NULL, NULL},
+    {"PUT", "/v1/fx", CALL_FX_PUT, ROUTE_BODY, money_build_fx, NULL, NULL, NULL},
+    {"POST", "/v1/clock/vouch", CALL_CLOCK_VOUCH, 0, NULL, NULL, NULL, NULL},
 
     {"GET", "/v1/tenants", CALL_TENANT_LIST, ROUTE_PAGED, NULL, NULL, NULL, NULL},
     {"GET", "/v1/tenants/{id}", CALL_TENANT_GET, 0, NULL, NULL, NULL, NULL},
     {"PUT", "/v1/tenants/{id}", CALL_TENANT_PUT, ROUTE_BODY, admin_build_tenant, NULL, NULL, NULL},
 
     {"GET", "/v1/holds", CALL_HOLD_LIST, ROUTE_PAGED, admin_build_holds, NULL, NULL, hold_queries},
+    {"POST", "/v1/holds/{id}/resolve", CALL_HOLD_RESOLVE, ROUTE_BODY, money_build_resolve, NULL,
+     NULL, NULL},
     {"GET", "/v1/audit", CALL_AUTHORISE, ROUTE_PAGED, NULL, NULL, audit_run, audit_queries},
     {"GET", "/v1/spend", CALL_AUTHORISE, ROUTE_PAGED, NULL, NULL, spend_run, spend_queries},
     {"POST", "/v1/explain", CALL_EXPLAIN, ROUTE_BODY, NULL, NULL, explain_run, NULL},

@@ -312,8 +312,11 @@ static const struct wire_field row_key_fields[] = {
 static const struct wire_field row_window_fields[] = {
     WIRE_ENUM(struct message_row_window, level, LEVEL_COUNT),
     WIRE_STR(struct message_row_window, owner, NAME_MAX_BYTES),
-    WIRE_I64(struct message_row_window, day), WIRE_I64(struct message_row_window, posted),
-    WIRE_I64(struct message_row_window, held)};
+    WIRE_I64(struct message_row_window, day),
+    WIRE_I64(struct message_row_window, posted),
+    WIRE_I64(struct message_row_window, held),
+    WIRE_U32(struct message_row_window, told),
+    WIRE_BOOL(struct message_row_window, overrun)};
 static const struct wire_field row_hold_fields[] = {
     WIRE_U64(struct message_row_hold, hold),
     WIRE_U64(struct message_row_hold, grant),

@@ -718,6 +718,8 @@ struct message_row_window {
     int64_t day;      /* days since 1970; -1: the whole life */
     int64_t posted;
     int64_t held;
+    uint32_t told; /* the highest threshold that was reached and told: 50, 80, 100 percent; or 0 */
+    bool overrun;  /* a settlement went above its hold: nothing more is admitted */
 };
 
 enum hold_state { HOLD_OPEN, HOLD_UNKNOWN, HOLD_HELD, HOLD_POSTED, HOLD_VOIDED, HOLD_STATE_COUNT };
@@ -890,6 +892,7 @@ enum call_verb {
     CALL_TENANT_GET,
     CALL_TENANT_LIST,
     CALL_HOLD_LIST,
+    CALL_HOLD_RESOLVE,
     CALL_STOP_ADD,
     CALL_STOP_LIST,
     CALL_STOP_REMOVE,
@@ -899,6 +902,8 @@ enum call_verb {
     CALL_PRICE_LIST,
     CALL_PRICE_PUT,
     CALL_FX_GET,
+    CALL_FX_PUT,
+    CALL_CLOCK_VOUCH, /* the wall clock is right */
     CALL_EXPLAIN,
     CALL_EXPLAIN_FACTS,
     CALL_SESSION_OPEN,

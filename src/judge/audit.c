@@ -250,6 +250,12 @@ void audit_over(struct judge *judge, struct request *request)
 void audit_hold(struct judge *judge, enum audit_event event, const struct hold *hold,
                 const struct key *key, int64_t posted, const char *reason)
 {
+    audit_hold_by(judge, event, hold, key, posted, reason, STR("keybrake"));
+}
+
+void audit_hold_by(struct judge *judge, enum audit_event event, const struct hold *hold,
+                   const struct key *key, int64_t posted, const char *reason, struct str actor)
+{
     struct message_row_audit row = {
         .event = event,
         .key = hold->row.key,
@@ -264,8 +270,29 @@ void audit_hold(struct judge *judge, enum audit_event event, const struct hold *
         .hold_state = str_from(hold_state_name(hold->row.state)),
         .idempotency = hold->row.idempotency,
         .objects = hold->row.object,
-        .actor = STR("keybrake"),
+        .actor = cut(actor, LIMIT_LABEL_BYTES),
     };
+
+    row.policy_version = key == NULL ? 0 : key->policy_version;
+    write_row(judge, &row);
+}
+
+void audit_threshold(struct judge *judge, const struct crossing *crossing)
+{
+    const struct key *key =
+        crossing->level == LEVEL_KEY ? keys_by_id(judge, crossing->owner) : NULL;
+    char reason[16], text[200];
+
+    (void)snprintf(reason, sizeof(reason), "%u_percent", crossing->percent);
+    (void)snprintf(text, sizeof(text), "%s cap of $%s: $%s spent, $%s held",
+                   crossing->day == WINDOW_LIFE ? "total" : "daily", usd_text(crossing->cap).text,
+                   usd_text(crossing->posted).text, usd_text(crossing->held).text);
+    struct message_row_audit row = {.event = AUDIT_THRESHOLD,
+                                    .key = key == NULL ? 0 : key->number,
+                                    .reason = str_from(reason),
+                                    .rule = cut(crossing->owner, LIMIT_LABEL_BYTES),
+                                    .detail = str_from(text),
+                                    .actor = STR("keybrake")};
 
     row.policy_version = key == NULL ? 0 : key->policy_version;
     write_row(judge, &row);

@@ -20,6 +20,12 @@ void audit_over(struct judge *judge, struct request *request);
 void audit_hold(struct judge *judge, enum audit_event event, const struct hold *hold,
                 const struct key *key, int64_t posted, const char *reason);
 
+/* The same, by somebody. */
+void audit_hold_by(struct judge *judge, enum audit_event event, const struct hold *hold,
+                   const struct key *key, int64_t posted, const char *reason, struct str actor);
+
+void audit_threshold(struct judge *judge, const struct crossing *crossing);
+
 /* An operator's or a key holder's action.  `key` may be NULL. */
 void audit_control(struct judge *judge, struct str actor, const char *action, const struct key *key,
                    struct str object, struct str detail);

@@ -88,6 +88,7 @@ call_handler call_credential_put, call_credential_list, call_credential_get, cal
 /* Would an issue of this policy be allowed?  If not, the call is refused and done. */
 bool call_may_issue(struct call *call, const struct policy *policy);
 /* Makes the key and its rows, for whoever replies himself.  NULL: refused and done. */
-struct key *call_make_key(struct call *call, const struct policy *policy, struct token *ret_token);
+struct key *call_make_key(struct call *call, const struct policy *policy, struct token *ret_token),
+    call_hold_resolve, call_fx_put, call_clock_vouch;
 
 #endif

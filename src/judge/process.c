@@ -20,6 +20,7 @@
 #include "judge/now.h"
 #include "judge/number.h"
 #include "judge/objects.h"
+#include "judge/rates.h"
 #include "judge/record.h"
 #include "judge/request.h"
 #include "judge/revoke.h"
@@ -230,6 +231,9 @@ static const struct channel_accept control_accepts[] = {{MESSAGE_CALL, 0, on_cal
 static void load_meta(struct judge *judge, const struct message_row_meta *row)
 {
     if (number_load(judge, row)) {
+        return;
+    }
+    if (rates_load(judge, row)) {
         return;
     }
     if (str_equal(row->name, STR("idempotency_secret"))) {
@@ -537,6 +541,7 @@ void process_config(struct judge *judge, struct config *config)
     generation->config = config;
     list_add(&judge->generations, &generation->link);
     judge->generation = generation;
+    rates_apply(judge);
     for (size_t i = 0; i < config->pack_count; i++) {
         uint64_t window = config->packs[i].idempotency.window_ms;
         judge->records_live_ms = window > judge->records_live_ms ? window : judge->records_live_ms;

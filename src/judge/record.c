@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "judge/audit.h"
 #include "judge/metrics.h"
 
 enum {
@@ -91,7 +92,12 @@ static void end_batch(struct judge *judge)
 {
     struct message_row_window window;
 
+    struct crossing crossing;
+
     loop_timer_stop(judge->loop, &judge->record.late);
+    while (windows_take_crossed(&judge->windows, &crossing)) {
+        audit_threshold(judge, &crossing);
+    }
     while (windows_take_changed(&judge->windows, &window)) {
         journal_add(judge, MESSAGE_ROW_WINDOW, &window);
         judge->record.batch_rows++;

@@ -339,6 +339,8 @@ struct judge {
     size_t operator_count;
     uint64_t next_operator;
     struct list prices;
+    struct arena *rates; /* the operator's exchange rates; NULL: those of the configuration */
+    struct call_fx fx;
 
     /* money */
     struct windows windows;

@@ -20,6 +20,7 @@ void windows_init(struct windows *windows)
 {
     windows->table = TABLE_OF(struct window, key);
     list_init(&windows->dirty);
+    list_init(&windows->crossed);
 }
 
 void windows_clear(struct windows *windows)
@@ -33,6 +34,7 @@ void windows_clear(struct windows *windows)
     }
     table_clear(&windows->table);
     list_init(&windows->dirty);
+    list_init(&windows->crossed);
 }
 
 static struct window *find(const struct windows *windows, const struct digest *owner, int64_t day)
@@ -62,6 +64,7 @@ static struct window *find_or_add(struct windows *windows, const struct level *l
         window->level = level->level;
         window->name = mem_copy_str(level->name);
         list_init(&window->dirty);
+        list_init(&window->crossed);
         table_add(&windows->table, window);
     }
     return window;
@@ -88,7 +91,70 @@ bool windows_take_changed(struct windows *windows, struct message_row_window *re
                                        .owner = str_from(window->name),
                                        .day = window->key.day,
                                        .posted = window->posted,
-                                       .held = window->held};
+                                       .held = window->held,
+                                       .told = window->told,
+                                       .overrun = window->overrun};
+    return true;
+}
+
+/* ---- thresholds ---- */
+
+static const unsigned thresholds[] = {50, 80, 100};
+enum { THRESHOLDS = sizeof(thresholds) / sizeof(thresholds[0]) };
+
+/* Is so much of the cap used? */
+static bool reaches(const struct window *window, int64_t cap, unsigned percent)
+{
+    int64_t used, needed;
+
+    if (cap < 0 || !int_mul_div_up(cap, percent, 100, &needed)) {
+        return false;
+    }
+    return !int_add(window->posted, window->held, &used) || (used >= needed && used > 0);
+}
+
+static void look_at_thresholds(struct windows *windows, struct window *window, int64_t cap)
+{
+    unsigned reached = window->told;
+
+    for (size_t i = 0; i < THRESHOLDS; i++) {
+        if (thresholds[i] > reached && cap != MONEY_NONE && reaches(window, cap, thresholds[i])) {
+            reached = thresholds[i];
+        }
+    }
+    if (reached == window->told) {
+        return;
+    }
+    if (list_empty(&window->crossed)) {
+        window->to_tell = window->told;
+        list_add(&windows->crossed, &window->crossed);
+    }
+    window->told = reached;
+    window->cap = cap;
+}
+
+bool windows_take_crossed(struct windows *windows, struct crossing *ret)
+{
+    if (list_empty(&windows->crossed)) {
+        return false;
+    }
+    struct window *window = LIST_THING(windows->crossed.next, struct window, crossed);
+    for (size_t i = 0; i < THRESHOLDS && thresholds[i] <= window->told; i++) {
+        if (thresholds[i] > window->to_tell) {
+            window->to_tell = thresholds[i];
+            break;
+        }
+    }
+    if (window->to_tell == window->told) {
+        list_remove(&window->crossed);
+    }
+    *ret = (struct crossing){.level = window->level,
+                             .owner = str_from(window->name),
+                             .day = window->key.day,
+                             .cap = window->cap,
+                             .posted = window->posted,
+                             .held = window->held,
+                             .percent = window->to_tell};
     return true;
 }
 
@@ -125,6 +191,7 @@ size_t windows_reserve(struct windows *windows, const struct level *levels, size
     for (size_t i = 0; i < count; i++) {
         struct window *window = change(windows, &levels[i]);
         window->held += asked;
+        look_at_thresholds(windows, window, levels[i].cap);
         assert(levels[i].cap == MONEY_NONE || window->posted + window->held <= levels[i].cap);
     }
     return count;
@@ -145,6 +212,7 @@ void windows_move(struct windows *windows, const struct level *levels, size_t co
         add(&window->posted, posted);
         add(&window->held, held);
         assert(window->posted >= 0 && window->held >= 0);
+        look_at_thresholds(windows, window, levels[i].cap);
     }
 }
 
@@ -165,12 +233,15 @@ void windows_load(struct windows *windows, const struct message_row_window *row)
 
     window->posted = row->posted;
     window->held = row->held;
+    window->told = row->told;
+    window->overrun = row->overrun;
 }
 
 static void forget(struct windows *windows, struct window *window)
 {
     (void)table_remove(&windows->table, &window->key);
     list_remove(&window->dirty);
+    list_remove(&window->crossed);
     free(window->name);
     free(window);
 }
@@ -184,7 +255,7 @@ void windows_forget(struct windows *windows, int64_t day)
 
     while ((window = table_next(&windows->table, &at)) != NULL) {
         if (window->key.day != WINDOW_LIFE && window->key.day < day && window->held == 0 &&
-            list_empty(&window->dirty)) {
+            list_empty(&window->dirty) && list_empty(&window->crossed)) {
             old[count++] = window;
         }
     }
@@ -200,7 +271,8 @@ void windows_forget_owner(struct windows *windows, const struct digest *owner, i
 
     for (size_t i = 0; i < 2; i++) {
         struct window *window = find(windows, owner, days[i]);
-        if (window != NULL && window->held == 0 && list_empty(&window->dirty)) {
+        if (window != NULL && window->held == 0 && list_empty(&window->dirty) &&
+            list_empty(&window->crossed)) {
             forget(windows, window);
         }
     }

@@ -32,14 +32,18 @@ struct window {
     struct window_key key;
     enum budget_level level;
     int64_t posted, held;
-    bool overrun; /* a settlement went above its hold: nothing more is admitted */
+    bool overrun;  /* a settlement went above its hold: nothing more is admitted */
+    unsigned told; /* the highest threshold that was reached */
     char *name;
-    struct list dirty; /* in windows.dirty while its row is to be written */
+    struct list dirty;   /* in windows.dirty while its row is to be written */
+    struct list crossed; /* in windows.crossed while thresholds are to be told */
+    unsigned to_tell;    /* the highest that is told already */
+    int64_t cap;         /* by which the last was reached */
 };
 
 struct windows {
     struct table table;
-    struct list dirty;
+    struct list dirty, crossed;
 };
 
 /* One budget that a request counts against. */
@@ -78,6 +82,16 @@ void windows_set_overrun(struct windows *windows, const struct level *levels, si
 /* A window that changed since it was last taken, as a row to store; false: there is none.  The
  * row's text lives as long as the window. */
 bool windows_take_changed(struct windows *windows, struct message_row_window *ret);
+
+/* Half, four fifths or all of a cap is posted or held: once a window, across restarts too. */
+struct crossing {
+    enum budget_level level;
+    struct str owner; /* lives as long as the window */
+    int64_t day, cap, posted, held;
+    unsigned percent;
+};
+/* One that was reached and not yet taken; false: there is none. */
+bool windows_take_crossed(struct windows *windows, struct crossing *ret);
 
 /* As stored. */
 void windows_load(struct windows *windows, const struct message_row_window *row);

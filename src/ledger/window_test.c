@@ -123,6 +123,62 @@ static void test_load(void)
     windows_clear(&windows);
 }
 
+static void test_thresholds(void)
+{
+    static const struct {
+        int64_t reserve, post; /* cents; post what was held */
+        unsigned told[4];      /* ends with 0 */
+    } steps[] = {
+        {499, 0, {0}}, {1, 0, {50}},  {0, 500, {0}}, {100, 0, {0}}, {200, 200, {80}},
+        {0, 0, {0}},   {199, 0, {0}}, {1, 0, {100}}, {0, 0, {0}},
+    };
+    struct windows windows;
+    struct level levels[] = {level_of("a", TODAY, 10), level_of("a", WINDOW_LIFE, -1)};
+    struct crossing crossing;
+    int64_t cent = NANO_PER_USD / 100;
+
+    windows_init(&windows);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        CHECK(windows_reserve(&windows, levels, 2, steps[i].reserve * cent) == 2);
+        windows_move(&windows, levels, 2, steps[i].post * cent, -steps[i].post * cent);
+        for (size_t k = 0; steps[i].told[k] != 0; k++) {
+            CHECK(windows_take_crossed(&windows, &crossing));
+            CHECK(crossing.percent == steps[i].told[k] && crossing.day == TODAY);
+            CHECK(crossing.cap == 10 * NANO_PER_USD && str_equal(crossing.owner, STR("a")));
+        }
+        CHECK(!windows_take_crossed(&windows, &crossing));
+    }
+    windows_clear(&windows);
+}
+
+/* All at once, each by itself; and never again, though it was stored in between. */
+static void test_thresholds_stored(void)
+{
+    static const unsigned percents[] = {50, 80, 100};
+    struct windows windows;
+    struct level level = level_of("a", TODAY, 10);
+    struct crossing crossing;
+    struct message_row_window row = {0}, none;
+
+    windows_init(&windows);
+    CHECK(windows_reserve(&windows, &level, 1, 10 * NANO_PER_USD) == 1);
+    for (size_t i = 0; i < 3; i++) {
+        CHECK(windows_take_crossed(&windows, &crossing) && crossing.percent == percents[i]);
+    }
+    windows_set_overrun(&windows, &level, 1);
+    CHECK(windows_take_changed(&windows, &row) && row.told == 100 && row.overrun);
+    row.owner = STR("a");
+    windows_clear(&windows);
+
+    windows_init(&windows);
+    windows_load(&windows, &row);
+    CHECK(windows_reserve(&windows, &level, 1, 0) == 0); /* it was overrun */
+    windows_move(&windows, &level, 1, 5, -5);
+    CHECK(!windows_take_crossed(&windows, &crossing));
+    CHECK(windows_take_changed(&windows, &none) && none.told == 100);
+    windows_clear(&windows);
+}
+
 int main(void)
 {
     digest_setup();
@@ -130,5 +186,7 @@ int main(void)
     test_all_or_nothing();
     test_edges();
     test_load();
+    test_thresholds();
+    test_thresholds_stored();
     return test_done();
 }

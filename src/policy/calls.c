@@ -46,6 +46,22 @@ static const struct wire_field tenant_fields[] = {WIRE_I64(struct call_tenant, d
                                                   WIRE_I64(struct call_tenant, total_cap)};
 const struct wire_schema call_tenant_schema = WIRE_SCHEMA(struct call_tenant, tenant_fields);
 
+static const struct wire_field resolve_fields[] = {
+    WIRE_BOOL(struct call_resolve, posted), WIRE_I64(struct call_resolve, amount),
+    WIRE_STR(struct call_resolve, row, LIMIT_HEAD_BYTES),
+    WIRE_STR(struct call_resolve, note, LIMIT_LABEL_BYTES)};
+const struct wire_schema call_resolve_schema = WIRE_SCHEMA(struct call_resolve, resolve_fields);
+
+static const struct wire_field fx_rate_fields[] = {
+    WIRE_STR(struct call_fx_rate, currency, LIMIT_NAME_BYTES),
+    WIRE_I64(struct call_fx_rate, nano_per_unit)};
+static const struct wire_schema fx_rate_schema = WIRE_SCHEMA(struct call_fx_rate, fx_rate_fields);
+static const struct wire_field fx_fields[] = {
+    WIRE_STR(struct call_fx, source, LIMIT_LABEL_BYTES), WIRE_I64(struct call_fx, as_of_ms),
+    WIRE_U32(struct call_fx, margin_percent),
+    WIRE_ARRAY(struct call_fx, rates, rate_count, CALL_FX_RATES_MAX, &fx_rate_schema)};
+const struct wire_schema call_fx_schema = WIRE_SCHEMA(struct call_fx, fx_fields);
+
 static const struct wire_field stop_fields[] = {
     WIRE_STR(struct call_stop, kind, LIMIT_NAME_BYTES),
     WIRE_STR(struct call_stop, value, LIMIT_LABEL_BYTES),

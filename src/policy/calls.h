@@ -8,9 +8,11 @@
  *     CALL_CREDENTIAL_PUT   struct call_credential
  *     CALL_CREDENTIAL_REMOVE  the same, with only `force` filled
  *     CALL_TENANT_PUT       struct call_tenant
+ *     CALL_HOLD_RESOLVE     struct call_resolve
  *     CALL_STOP_ADD         struct call_stop
  *     CALL_OPERATOR_ADD     struct call_operator
  *     CALL_PRICE_PUT        struct message_row_price
+ *     CALL_FX_PUT           struct call_fx
  *     CALL_EXPLAIN          struct message_admit (request and door filled; presented empty)
  *     CALL_EXPLAIN_FACTS    struct call_explain_facts
  *     CALL_SESSION_OPEN     struct call_session
@@ -58,6 +60,28 @@ struct call_tenant {
     int64_t daily_cap, total_cap; /* MONEY_NONE: none */
 };
 
+/* What an operator has found out of a hold. */
+struct call_resolve {
+    bool posted;     /* else nothing has moved, or nothing more */
+    int64_t amount;  /* in all under this hold, nano-dollars */
+    struct str row;  /* the hold as stored, struct message_row_hold on the wire: one that is over is
+                      * not in the judge's memory any more.  Empty: it is not stored */
+    struct str note; /* for the audit */
+};
+
+enum { CALL_FX_RATES_MAX = 256 };
+struct call_fx_rate {
+    struct str currency; /* lower case, three letters */
+    int64_t nano_per_unit;
+};
+struct call_fx {
+    struct str source;
+    int64_t as_of_ms;
+    uint32_t margin_percent;
+    struct call_fx_rate *rates;
+    size_t rate_count;
+};
+
 struct call_stop {
     struct str kind, value, reason;
 };
@@ -96,8 +120,8 @@ struct call_session_end {
 
 extern const struct wire_schema call_session_schema, call_session_end_schema;
 extern const struct wire_schema call_patch_schema, call_key_filter_schema, call_credential_schema,
-    call_tenant_schema, call_stop_schema, call_bounds_schema, call_operator_schema,
-    call_explain_facts_schema;
+    call_tenant_schema, call_resolve_schema, call_fx_schema, call_stop_schema, call_bounds_schema,
+    call_operator_schema, call_explain_facts_schema;
 
 /* What is sealed for the vault: the only place where a real key is in the clear.  Encoded by
  * control into wiped memory, sealed with crypto_box_seal, decoded by the vault. */

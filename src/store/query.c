@@ -23,7 +23,7 @@ struct query {
     struct trail *trail;
     sqlite3_stmt *begin, *end;
     sqlite3_stmt *key_by_number, *keys_by_id, *keys_by_run, *keys_by_label, *keys_by_tenant;
-    sqlite3_stmt *meta, *sums[QUERY_GROUP_COUNT];
+    sqlite3_stmt *meta, *hold, *sums[QUERY_GROUP_COUNT];
     uint64_t deadline_us;
 };
 
@@ -65,6 +65,7 @@ static int prepare(struct query *query, struct err *err)
         {&query->keys_by_label, KEY_COLUMNS "label >= ?1 AND label != '' ORDER BY label"},
         {&query->keys_by_tenant, KEY_COLUMNS "tenant = ?1 AND tenant != '' ORDER BY key DESC"},
         {&query->meta, "SELECT value FROM meta WHERE name = ?1"},
+        {&query->hold, "SELECT * FROM holds WHERE hold = ?1"},
     };
 
     query->trail = trail_open(query->db, err);
@@ -505,6 +506,21 @@ int query_meta(struct query *query, struct str name, struct buf *out, bool *ret_
     }
     *ret_found = rc == 1;
     return 0;
+}
+
+int query_hold(struct query *query, uint64_t number, struct buf *out, struct err *err)
+{
+    const struct wire_schema *schema = message_schema(MESSAGE_ROW_HOLD);
+    struct message_row_hold row;
+    int rc;
+
+    (void)sqlite3_bind_int64(query->hold, 1, (int64_t)number);
+    rc = db_step(query->db, query->hold, err);
+    if (rc == 1 && (!row_read(query->hold, schema, &row) || !wire_encode(schema, &row, out))) {
+        rc = err_set(err, "the row of the hold cannot be read");
+    }
+    (void)sqlite3_reset(query->hold);
+    return rc < 0 ? -1 : 0;
 }
 
 int query_head(struct query *query, uint64_t *ret_sequence, struct digest *ret_head,

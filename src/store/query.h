@@ -90,6 +90,9 @@ int query_spend(struct query *query, const struct query_spend *filter,
 int query_meta(struct query *query, struct str name, struct buf *out, bool *ret_found,
                struct err *err);
 
+/* A hold as stored, as struct message_row_hold on the wire; nothing is added when there is none. */
+int query_hold(struct query *query, uint64_t number, struct buf *out, struct err *err);
+
 /* The last row of the audit; sequence 0 when there is none. */
 int query_head(struct query *query, uint64_t *ret_sequence, struct digest *ret_head,
                struct err *err);

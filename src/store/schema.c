@@ -64,7 +64,8 @@ const char *const schema_create[] = {
     "CREATE INDEX keys_run ON keys(run_id) WHERE run_id != ''",
 
     "CREATE TABLE windows(level INTEGER NOT NULL, owner TEXT NOT NULL, day INTEGER NOT NULL,"
-    " posted INTEGER NOT NULL, held INTEGER NOT NULL, checksum INTEGER NOT NULL,"
+    " posted INTEGER NOT NULL, held INTEGER NOT NULL, told INTEGER NOT NULL,"
+    " overrun INTEGER NOT NULL, checksum INTEGER NOT NULL,"
     " PRIMARY KEY (day, level, owner)) STRICT, WITHOUT ROWID",
     "CREATE INDEX windows_held ON windows(day) WHERE held != 0",
 
@@ -175,9 +176,10 @@ const struct schema_row schema_rows[] = {
     {.type = MESSAGE_ROW_WINDOW,
      .table = "windows",
      .checksum = true,
-     .put = "INSERT INTO windows VALUES (?, ?, ?, ?, ?, ?)"
+     .put = "INSERT INTO windows VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (day, level, owner) DO UPDATE SET posted = excluded.posted,"
-            " held = excluded.held, checksum = excluded.checksum",
+            " held = excluded.held, told = excluded.told, overrun = excluded.overrun,"
+            " checksum = excluded.checksum",
      .load =
          KEYS_WANTED "SELECT * FROM windows WHERE day >= ?1"
                      " UNION ALL SELECT * FROM windows WHERE held != 0 AND day BETWEEN 0 AND ?1 - 1"

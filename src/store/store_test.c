@@ -433,15 +433,15 @@ static void test_windows_loaded(void)
         struct message_row_window row;
         bool loaded;
     } cases[] = {
-        {{LEVEL_KEY, STR("key_0000000000000001"), 100, 5, 0}, true},
-        {{LEVEL_KEY, STR("key_0000000000000001"), 98, 5, 0}, true},
-        {{LEVEL_KEY, STR("key_0000000000000001"), 97, 5, 0}, false},
-        {{LEVEL_KEY, STR("key_0000000000000002"), 3, 5, 1}, true},
-        {{LEVEL_TENANT, STR("acme"), 97, 5, 0}, false},
-        {{LEVEL_TENANT, STR("acme"), -1, 5, 0}, true},
-        {{LEVEL_KEY, STR("key_0000000000000001"), -1, 5, 0}, true},
-        {{LEVEL_KEY, STR("key_0000000000000002"), -1, 5, 0}, false},
-        {{LEVEL_KEY, STR("key_0000000000000001"), 0, 5, 0}, false},
+        {{LEVEL_KEY, STR("key_0000000000000001"), 100, 5, 0, 80, true}, true},
+        {{LEVEL_KEY, STR("key_0000000000000001"), 98, 5, 0, 80, true}, true},
+        {{LEVEL_KEY, STR("key_0000000000000001"), 97, 5, 0, 80, true}, false},
+        {{LEVEL_KEY, STR("key_0000000000000002"), 3, 5, 1, 80, true}, true},
+        {{LEVEL_TENANT, STR("acme"), 97, 5, 0, 80, true}, false},
+        {{LEVEL_TENANT, STR("acme"), -1, 5, 0, 80, true}, true},
+        {{LEVEL_KEY, STR("key_0000000000000001"), -1, 5, 0, 80, true}, true},
+        {{LEVEL_KEY, STR("key_0000000000000002"), -1, 5, 0, 80, true}, false},
+        {{LEVEL_KEY, STR("key_0000000000000001"), 0, 5, 0, 80, true}, false},
     };
     size_t count = sizeof(cases) / sizeof(cases[0]);
 

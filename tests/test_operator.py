@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What operators say of money: holds, exchange rates, the clock; and what they are told."""
+
+import json
+import subprocess
+import time
+
+import harness
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+INTENTS = "/stripe/v1/payment_intents"
+
+
+class Money(harness.Case):
+    def intent(self, key, amount, **form):
+        fields = "&".join(f"{k}={v}" for k, v in
+                          {"amount": amount, "currency": "usd", **form}.items())
+        return self.ask(key, "POST", INTENTS, fields, FORM)[0]
+
+    def hold_of(self, key):
+        held = self.keybrake.api("GET", f"/v1/holds?key={key['id']}")["data"]
+        self.assertEqual(len(held), 1, held)
+        return held[0]["id"]
+
+    def resolve(self, hold, body):
+        return self.keybrake.api("POST", f"/v1/holds/{hold}/resolve", body)
+
+    def events(self, key, event):
+        return [row for row in self.audit(key=key["id"], limit=100) if row["event"] == event]
+
+
+class Holds(Money):
+    def test_posted_by_the_operator_then_corrected(self):
+        key = self.issue(daily_usd_cap=100)
+        self.assertEqual(self.intent(key, 5000), 200)
+        hold = self.hold_of(key)
+        shown = self.resolve(hold, {"state": "posted", "amount_usd": "30"})
+        self.assertEqual((shown["state"], shown["posted_usd"], shown["held_usd"]),
+                         ("posted", "30.00", "0.00"))
+        self.assertEqual(self.spent(key), ("30.00", "0.00", "70.00"))
+        shown = self.resolve(hold, {"state": "posted", "amount_usd": 20, "note": "statement 7"})
+        self.assertEqual(shown["posted_usd"], "20.00")
+        self.assertEqual(self.spent(key), ("20.00", "0.00", "80.00"))
+        self.resolve(hold, {"state": "voided"})
+        self.assertEqual(self.spent(key), ("0.00", "0.00", "100.00"))
+        rows = [(row["event"], str(row["hold"]), row["settled_usd"], row["actor"])
+                for row in self.audit(key=key["id"], limit=100)
+                if row["event"] in ("resolved", "corrected")]
+        self.assertEqual([row[:3] for row in rows],
+                         [("corrected", hold, "-20.00"), ("corrected", hold, "-10.00"),
+                          ("resolved", hold, "30.00")])
+        self.assertTrue(all("admin" in row[3] or "uid" in row[3] for row in rows), rows)
+        total = self.keybrake.api("GET", f"/v1/spend?group_by=key&key={key['id']}")["data"]
+        self.assertEqual([row["spent_usd"] for row in total], ["0.00"])
+
+    def test_voided_gives_the_amount_back(self):
+        key = self.issue(daily_usd_cap=50)
+        self.assertEqual(self.intent(key, 5000), 200)
+        self.assertEqual(self.intent(key, 100), 429)
+        done = self.keybrake.run("holds", "resolve", self.hold_of(key), "voided", "--note", "gone")
+        self.assertIn("voided", done.stdout)
+        self.assertEqual(self.intent(key, 5000), 200)
+
+    def test_on_the_command_line(self):
+        key = self.issue(daily_usd_cap=50)
+        self.assertEqual(self.intent(key, 1000), 200)
+        hold = self.hold_of(key)
+        listed = json.loads(self.keybrake.run("holds", "list", "--json").stdout)
+        self.assertIn(hold, json.dumps(listed))
+        done = self.keybrake.run("holds", "resolve", hold, "posted", "7.50", "--json")
+        self.assertEqual(json.loads(done.stdout)["posted_usd"], "7.50")
+        for args, code in [((hold, "posted"), 2), ((hold, "voided", "1"), 2), ((hold, "what"), 2),
+                           ((hold,), 2), (("999999", "voided"), 1), (("x", "voided"), 1),
+                           ((hold, "posted", "-1"), 1), ((hold, "posted", "1e3"), 1)]:
+            done = self.keybrake.run("holds", "resolve", *args, check=False)
+            self.assertEqual(done.returncode, code, (args, done.stdout, done.stderr))
+            self.assertTrue(done.stderr.strip(), args)
+
+    def test_refusals(self):
+        key = self.issue(daily_usd_cap=50)
+        self.assertEqual(self.intent(key, 1000), 200)
+        hold = self.hold_of(key)
+        for body in [{}, {"state": "open"}, {"state": "posted"}, {"state": "posted", "amount_usd": -1},
+                     {"state": "voided", "amount_usd": 1}, {"state": "voided", "x": 1},
+                     {"state": "posted", "amount_usd": 0.1234567}]:
+            with self.assertRaises(harness.Refusal) as caught:
+                self.resolve(hold, body)
+            self.assertEqual(caught.exception.status, 400, body)
+        viewer = self.keybrake.api("POST", "/v1/tokens", {"role": "viewer", "name": "v"})
+        with self.assertRaises(harness.Refusal) as caught:
+            self.keybrake.api("POST", f"/v1/holds/{hold}/resolve", {"state": "voided"},
+                              token=viewer["token"])
+        self.assertEqual(caught.exception.status, 403)
+        self.assertEqual(self.spent(key), ("0.00", "10.00", "40.00"))
+
+    def test_it_survives_a_restart(self):
+        key = self.issue(daily_usd_cap=50)
+        self.assertEqual(self.intent(key, 1000), 200)
+        hold = self.hold_of(key)
+        self.resolve(hold, {"state": "posted", "amount_usd": 10})
+        self.keybrake.stop()
+        self.keybrake.start()
+        self.assertEqual(self.spent(key), ("10.00", "0.00", "40.00"))
+        self.resolve(hold, {"state": "posted", "amount_usd": 4})
+        self.assertEqual(self.spent(key), ("4.00", "0.00", "46.00"))
+        self.keybrake.stop()
+        self.keybrake.start()
+        self.assertEqual(self.spent(key), ("4.00", "0.00", "46.00"))
+        self.assertEqual(self.keybrake.run("audit", "verify").returncode, 0)
+
+
+class Thresholds(Money):
+    def told(self, owner):
+        return [(row["reason"], row["rule"]) for row in reversed(self.audit(limit=1000))
+                if row["event"] == "threshold" and row["rule"] == owner]
+
+    def test_once_a_window(self):
+        key = self.issue(daily_usd_cap=10, total_usd_cap=None)
+        for amount in [400, 100, 200, 100, 100, 100]:
+            self.assertEqual(self.charge(key, amount)[0], 200)
+        self.eventually(lambda: len(self.told(key["id"])) == 3)
+        self.assertEqual([reason for reason, _ in self.told(key["id"])],
+                         ["50_percent", "80_percent", "100_percent"])
+        self.assertEqual(self.charge(key, 1)[0], 429)
+        self.keybrake.stop()
+        self.keybrake.start()
+        self.assertEqual(self.charge(key, 1)[0], 429)
+        self.keybrake.api("PATCH", f"/v1/keys/{key['id']}", {"daily_usd_cap": 20},
+                          headers={"Content-Type": "application/merge-patch+json"})
+        self.assertEqual(self.charge(key, 600)[0], 200)
+        time.sleep(0.3)
+        self.assertEqual(len(self.told(key["id"])), 3)
+
+    def test_all_at_once_and_after_a_restart(self):
+        key = self.issue(daily_usd_cap=10, total_usd_cap=None)
+        self.assertEqual(self.charge(key, 900)[0], 200)
+        self.eventually(lambda: len(self.told(key["id"])) == 2)
+        self.keybrake.stop()
+        self.keybrake.start()
+        self.assertEqual(self.charge(key, 50)[0], 200)
+        time.sleep(0.3)
+        self.assertEqual([reason for reason, _ in self.told(key["id"])],
+                         ["50_percent", "80_percent"])
+        self.assertEqual(self.charge(key, 50)[0], 200)
+        self.eventually(lambda: len(self.told(key["id"])) == 3)
+
+    def test_tenants_and_lives_have_theirs(self):
+        self.keybrake.api("PUT", "/v1/tenants/told", {"daily_usd_cap": 4})
+        key = self.issue(daily_usd_cap=100, total_usd_cap=5, tenant="told")
+        self.assertEqual(self.charge(key, 300)[0], 200)
+        self.eventually(lambda: self.told("told") and self.told(key["id"]))
+        self.assertEqual(self.told("told"), [("50_percent", "told")])
+        self.assertEqual(self.told(key["id"]), [("50_percent", key["id"])])
+
+    def test_nothing_without_a_cap(self):
+        key = self.issue(daily_usd_cap=None)
+        self.assertEqual(self.charge(key, 300)[0], 200)
+        time.sleep(0.3)
+        self.assertEqual(self.told(key["id"]), [])
+
+
+class Budgets(Money):
+    def test_total_cap_of_a_short_key_is_its_daily_cap(self):
+        def total(**policy):
+            key = self.issue(daily_usd_cap=7, **policy)
+            return self.keybrake.api("GET", f"/v1/keys/{key['id']}")["total_usd_cap"]
+
+        self.assertEqual(total(expires_in="10m"), "7.00")
+        self.assertEqual(total(expires_in="24h"), "7.00")
+        self.assertIsNone(total(expires_in="10m", total_usd_cap=None))
+        self.assertEqual(total(expires_in="10m", total_usd_cap=50), "50.00")
+
+    def test_charged_on_all_levels_or_none(self):
+        self.keybrake.api("PUT", "/v1/tenants/all", {"daily_usd_cap": 10, "total_usd_cap": 10})
+        parent = self.issue(daily_usd_cap=8, tenant="all")
+        child = self.issue(daily_usd_cap=6, parent=parent["id"], tenant="all")
+        self.assertEqual(self.charge(child, 500)[0], 200)
+        self.assertEqual(self.charge(child, 200)[0], 429)   # its own
+        self.assertEqual(self.charge(parent, 400)[0], 429)  # the parent's
+        self.assertEqual(self.charge(parent, 300)[0], 200)
+        self.assertEqual(self.charge(child, 100)[0], 429)   # its parent's
+        other = self.issue(daily_usd_cap=100, tenant="all")
+        self.assertEqual(self.charge(other, 300)[0], 429)   # the tenant's
+        self.assertEqual(self.charge(other, 200)[0], 200)
+        self.assertEqual(self.spent(child)[0], "5.00")
+        self.assertEqual(self.spent(parent)[0], "8.00")
+        tenant = self.keybrake.api("GET", "/v1/tenants/all")
+        self.assertEqual((tenant["spent_usd"], tenant["held_usd"]), ("10.00", "0.00"))
+
+    def test_observing_charges_nobody(self):
+        key = self.issue(daily_usd_cap=2, mode="observe", tenant="watched")
+        self.assertEqual(self.charge(key, 500)[0], 200)
+        self.assertEqual(self.charge(key, 500)[0], 200)
+        shadowed = [row["reason"] for row in self.audit(key=key["id"], limit=100)
+                    if row["verdict"] == "observed"]
+        self.assertIn("cap_exceeded", shadowed)
+        self.keybrake.stop()
+        self.keybrake.start()
+        self.assertEqual(self.charge(key, 1)[0], 200)
+
+
+class Rates(Money):
+    def test_rates_of_the_operators_own(self):
+        now = time.strftime("%Y-%m-%d", time.gmtime())
+        rates = {"source": "our bank", "as_of": now, "margin_percent": 0,
+                 "usd_per_unit": {"usd": "1", "eur": "2"}}
+        key = self.issue(daily_usd_cap=100)
+        self.keybrake.api("PUT", "/v1/fx", rates)
+        status, _, _ = self.ask(key, "POST", "/stripe/v1/charges",
+                                "amount=1000&currency=eur&source=tok_visa", FORM)
+        self.assertEqual((status, self.spent(key)[0]), (200, "20.00"))
+        status, _, body = self.ask(key, "POST", "/stripe/v1/charges",
+                                   "amount=1000&currency=gbp&source=tok_visa", FORM)
+        self.assertEqual(status, 403, body)
+        self.keybrake.stop()
+        self.keybrake.start()
+        shown = self.keybrake.api("GET", "/v1/fx")
+        self.assertEqual((shown["source"], shown["rates"]["eur"]), ("our bank", "2.00"))
+        self.keybrake.reload()
+        time.sleep(0.5)
+        self.assertEqual(self.keybrake.api("GET", "/v1/fx")["source"], "our bank")
+        path = self.place.path / "rates.json"
+        path.write_text(json.dumps({**rates, "source": "from a file",
+                                    "usd_per_unit": {"usd": "1", "eur": "1.50"}}))
+        done = self.keybrake.run("fx", "put", str(path), "--json")
+        self.assertEqual(json.loads(done.stdout)["source"], "from a file")
+
+    def test_refusals(self):
+        good = {"source": "s", "as_of": "2026-11-22", "margin_percent": 5,
+                "usd_per_unit": {"usd": "1"}}
+        for change in [{"source": None}, {"as_of": None}, {"as_of": "yesterday"},
+                       {"as_of": "2999-01-01"}, {"margin_percent": -1}, {"margin_percent": 1001},
+                       {"margin_percent": "5"}, {"usd_per_unit": {}}, {"usd_per_unit": []},
+                       {"usd_per_unit": {"EUR": "1"}}, {"usd_per_unit": {"eu": "1"}},
+                       {"usd_per_unit": {"eur": "0"}}, {"usd_per_unit": {"eur": "-1"}},
+                       {"usd_per_unit": {"eur": "x"}}, {"more": 1}]:
+            body = {k: v for k, v in {**good, **change}.items() if v is not None}
+            with self.assertRaises(harness.Refusal, msg=change) as caught:
+                self.keybrake.api("PUT", "/v1/fx", body)
+            self.assertEqual(caught.exception.status, 400, change)
+        with self.assertRaises(harness.Refusal) as caught:
+            self.keybrake.api("PUT", "/v1/fx", {**good, "as_of": "2020-01-01"})
+        self.assertEqual(caught.exception.status, 409)
+
+    def test_the_clock_may_be_vouched_for(self):
+        shown = self.keybrake.api("POST", "/v1/clock/vouch")
+        self.assertFalse(shown["was_suspect"])
+        self.assertEqual(self.keybrake.run("clock", "vouch").returncode, 0)
+        self.assertTrue([row for row in self.audit(limit=50) if row["reason"] == "clock_vouch"])
