@@ -83,12 +83,12 @@ call_handler call_credential_put, call_credential_list, call_credential_get, cal
     call_tenant_put, call_tenant_get, call_tenant_list, call_hold_list, call_stop_add,
     call_stop_list, call_stop_remove, call_operator_add, call_operator_list, call_operator_remove,
     call_price_list, call_price_put, call_fx_get, call_explain, call_explain_facts, call_metrics,
-    call_ready, call_authorise, call_session_open, call_session_end;
+    call_ready, call_authorise, call_session_open, call_session_end, call_hold_resolve, call_fx_put,
+    call_clock_vouch;
 
 /* Would an issue of this policy be allowed?  If not, the call is refused and done. */
 bool call_may_issue(struct call *call, const struct policy *policy);
 /* Makes the key and its rows, for whoever replies himself.  NULL: refused and done. */
-struct key *call_make_key(struct call *call, const struct policy *policy, struct token *ret_token),
-    call_hold_resolve, call_fx_put, call_clock_vouch;
+struct key *call_make_key(struct call *call, const struct policy *policy, struct token *ret_token);
 
 #endif
