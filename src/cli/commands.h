@@ -30,6 +30,7 @@ COMMAND_OPTIONS(token_add_options);
 COMMAND_OPTIONS(stop_add_options);
 COMMAND_OPTIONS(prices_put_options);
 COMMAND_OPTIONS(run_options);
+COMMAND_OPTIONS(ca_rotate_options);
 COMMAND_OPTIONS(json_options); /* --json alone */
 
 command_run run_init, run_serve, run_doctor;
@@ -39,6 +40,7 @@ command_run run_key_issue, run_key_list, run_key_show, run_key_set, run_key_revo
 command_run run_env, run_run;
 command_run run_audit, run_audit_verify, run_audit_head, run_spend;
 command_run run_explain;
+command_run run_ca_show, run_ca_export, run_ca_rotate;
 command_run run_tenant_put, run_tenant_show, run_tenant_list;
 command_run run_holds_list, run_holds_resolve, run_fx_put, run_clock_vouch;
 command_run run_token_add, run_token_list, run_token_rm;

@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "base/encode.h"
 #include "base/mem.h"
+#include "cli/ca.h"
 #include "cli/commands.h"
 #include "parent/key_file.h"
 #include "parent/passphrase.h"
@@ -178,6 +179,9 @@ static int fill(const char *directory, bool with_passphrase, const struct token 
         rc = write_key(directory, &key, with_passphrase, err);
     }
     if (rc == 0) {
+        rc = ca_init(directory, ((const struct vault_key *)(void *)key.data)->box_public, err);
+    }
+    if (rc == 0) {
         rc = make_database(directory, (const struct vault_key *)(void *)key.data, token, err);
     }
     if (rc == 0) {
@@ -190,7 +194,8 @@ static int fill(const char *directory, bool with_passphrase, const struct token 
 /* What a failed init has made; nothing else can be in a directory that is new. */
 static void remove_all(const char *directory)
 {
-    static const char *const names[] = {"db/keybrake.db", "vault/key", "db", "vault", "run"};
+    static const char *const names[] = {"db/keybrake.db", "vault/key", "vault/ca", "db",
+                                        "vault",          "run"};
     char path[PATH_SIZE];
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

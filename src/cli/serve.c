@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/ca.h"
 #include "cli/commands.h"
 #include "parent/parent.h"
 #include "parent/settings.h"
@@ -89,6 +90,9 @@ int run_serve(const struct invocation *invocation)
                                      .settings = (const char *const *)given,
                                      .check_only = option_given(invocation, "check")};
     log_open("parent");
+    if (!options.check_only) {
+        ca_ensure(data_dir);
+    }
     int status = parent_serve(&options);
     for (size_t i = 0; i < count; i++) {
         free(given[i]);

@@ -11,8 +11,14 @@
 #include "control/sandboxes.h"
 #include "http/write.h"
 #include "policy/token.h"
+#include "tls/ca_file.h"
 
-enum { QUEUE_MAX = 16 * 1024 * 1024, CURSOR_MAX = 1000, PATH_MAX_BYTES = 1000 };
+enum {
+    QUEUE_MAX = 16 * 1024 * 1024,
+    CURSOR_MAX = 1000,
+    PATH_MAX_BYTES = 1000,
+    SEALED_CA_MAX = 4096,
+};
 
 /* ---- the judge ---- */
 
@@ -395,6 +401,7 @@ void api_free(struct api *api)
     table_clear(&api->calls);
     query_close(api->query);
     config_free(api->config);
+    free(api->ca_pem);
     free(api);
 }
 
@@ -430,6 +437,17 @@ void api_set_door(struct api *api, uint32_t listener, struct str address)
     if (api->config != NULL && listener < api->config->listener_count) {
         api->config->listeners[listener].address = str_from(api->doors[listener]);
     }
+}
+
+void api_set_ca(struct api *api, struct str file)
+{
+    struct buf sealed;
+    struct str pem;
+
+    buf_init(&sealed, SEALED_CA_MAX);
+    free(api->ca_pem);
+    api->ca_pem = ca_file_read(file, &pem, &sealed) ? mem_copy_str(pem) : NULL;
+    buf_clear(&sealed);
 }
 
 bool api_is_ready(const struct api *api)

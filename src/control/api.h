@@ -30,6 +30,8 @@ void api_set_config(struct api *api, struct config *config);
 /* Where a door of config->listeners really is: its port may have been the system's to choose. */
 void api_set_door(struct api *api, uint32_t listener, struct str address);
 
+void api_set_ca(struct api *api, struct str file); /* DIR/vault/ca; empty: there is none */
+
 /* Takes over `fd`, the channel to the judge.  `fault` is called when the judge breaks the rules. */
 void api_set_judge(struct api *api, int fd, void (*fault)(void *ctx, const char *why), void *ctx);
 /* How sandboxes' sockets reach the gates. */

@@ -128,6 +128,12 @@ static void on_certificate(void *ctx, const struct message_certificate *certific
     }
 }
 
+static void on_ca(void *ctx, const struct message_ca *ca)
+{
+    struct control *control = ctx;
+    api_set_ca(control->api, ca->file);
+}
+
 static void on_start(void *ctx)
 {
     struct control *control = ctx;
@@ -162,6 +168,7 @@ static const struct child_events events = {
     .listener = on_listener,
     .door = on_door,
     .certificate = on_certificate,
+    .ca = on_ca,
     .start = on_start,
     .drain = on_drain,
 };

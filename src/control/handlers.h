@@ -33,6 +33,9 @@ route_build money_build_resolve, money_build_fx;
 void vendors_run_list(struct job *job);
 void vendors_run_show(struct job *job);
 
+/* ca.c */
+void ca_run(struct job *job);
+
 /* explain.c */
 void explain_run(struct job *job);
 

@@ -29,6 +29,7 @@ struct api {
     struct table calls; /* jobs that wait for a REPLY, by number */
     struct list jobs;   /* the same, the oldest first */
     uint64_t next_call;
+    char *ca_pem;        /* of the forward proxy's CA; NULL: none */
     struct query *query; /* the database; NULL in tests that have none */
     struct list sandboxes;
     size_t sandbox_count;

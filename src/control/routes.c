@@ -36,6 +36,7 @@ static const struct route routes[] = {
 
     {"GET", "/v1/vendors", CALL_AUTHORISE, 0, NULL, NULL, vendors_run_list, NULL},
     {"GET", "/v1/vendors/{id}", CALL_AUTHORISE, 0, NULL, NULL, vendors_run_show, NULL},
+    {"GET", "/v1/ca", CALL_AUTHORISE, 0, NULL, NULL, ca_run, NULL},
     {"GET", "/v1/prices", CALL_PRICE_LIST, ROUTE_PAGED, NULL, NULL, NULL, NULL},
     {"PUT", "/v1/prices", CALL_PRICE_PUT, ROUTE_BODY, admin_build_price, NULL, NULL, NULL},
     {"GET", "/v1/fx", CALL_FX_GET, 0, NULL, NULL, NULL, NULL},

@@ -123,6 +123,18 @@ static void on_session_end(void *ctx, struct channel *from, const void *message,
     child->events->session_end(child->ctx, message);
 }
 
+static void on_ca(void *ctx, struct channel *from, const void *message, int fd)
+{
+    const struct child *child = ctx;
+
+    (void)from;
+    (void)fd;
+    if (child->events->ca == NULL) {
+        refuse("CA is not for this process");
+    }
+    child->events->ca(child->ctx, message);
+}
+
 static void on_resolver(void *ctx, struct channel *from, const void *message, int fd)
 {
     const struct child *child = ctx;
@@ -194,6 +206,7 @@ static const struct channel_accept accepts[] = {
     {MESSAGE_CERTIFICATE, 0, on_certificate},
     {MESSAGE_UNSEAL_KEY, 0, on_unseal_key},
     {MESSAGE_RESOLVER, 0, on_resolver},
+    {MESSAGE_CA, 0, on_ca},
     {MESSAGE_START, 0, on_start},
     {MESSAGE_DRAIN, 0, on_drain},
     {MESSAGE_PING, 0, on_ping},

@@ -57,6 +57,7 @@ struct child_events {
     void (*door)(void *ctx, const struct message_door *door);
     void (*session_end)(void *ctx, const struct message_session_end *session);
     void (*certificate)(void *ctx, const struct message_certificate *certificate);
+    void (*ca)(void *ctx, const struct message_ca *ca);
     void (*unseal_key)(void *ctx, int fd);
     void (*resolver)(void *ctx, const struct message_resolver *resolver);
     void (*start)(void *ctx); /* say child_ready() when requests may come */

@@ -43,8 +43,7 @@ static const struct wire_field session_end_fields[] = {
 static const struct wire_field certificate_fields[] = {
     WIRE_STR(struct message_certificate, chain_pem, FILE_MAX),
     WIRE_STR(struct message_certificate, key_pem, FILE_MAX)};
-static const struct wire_field ca_fields[] = {WIRE_STR(struct message_ca, pem, FILE_MAX),
-                                              WIRE_STR(struct message_ca, sealed, TEXT_MAX)};
+static const struct wire_field ca_fields[] = {WIRE_STR(struct message_ca, file, FILE_MAX)};
 static const struct wire_field resolver_fields[] = {
     WIRE_STR(struct message_resolver, resolv_conf, FILE_MAX),
     WIRE_STR(struct message_resolver, hosts, FILE_MAX)};

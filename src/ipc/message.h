@@ -212,8 +212,7 @@ struct message_certificate {
 };
 
 struct message_ca {
-    struct str pem;    /* the certificate */
-    struct str sealed; /* its key, for the vaults alone; empty for control */
+    struct str file; /* DIR/vault/ca (tls/ca_file.h): the key in it is sealed to the vaults */
 };
 
 struct message_resolver {

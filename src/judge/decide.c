@@ -9,6 +9,7 @@
 #include "http/url.h"
 #include "judge/book.h"
 #include "judge/decide_parts.h"
+#include "judge/door.h"
 #include "judge/keys.h"
 #include "judge/params.h"
 #include "judge/plain.h"
@@ -87,7 +88,8 @@ static void find_vendor(const struct message_admit *admit, struct decision *deci
 {
     const struct config *config = decision->generation->config;
 
-    if (admit->door != DOOR_PREFIX) {
+    decision->at_base = door_is_base(config, admit);
+    if (!decision->at_base) {
         find_vendor_of_host(admit, decision);
         return;
     }
@@ -211,7 +213,7 @@ static bool is_own_upstream(const struct judge *judge, const struct key *key,
 static bool host_is_served(const struct judge *judge, const struct message_admit *admit,
                            struct decision *decision)
 {
-    if (admit->door == DOOR_PREFIX || decision->pack != NULL ||
+    if (decision->at_base || decision->pack != NULL ||
         is_own_upstream(judge, decision->key, admit)) {
         return true;
     }
@@ -333,7 +335,7 @@ static bool route(const struct message_admit *admit, struct decision *decision)
     }
     /* Where the host was named already, the path names none. */
     uint32_t upstream =
-        admit->door == DOOR_PREFIX ? pack_take_host(pack, &decision->path) : decision->upstream;
+        decision->at_base ? pack_take_host(pack, &decision->path) : decision->upstream;
     (void)match_find(pack, upstream, admit->method, decision->path, &decision->match);
     const struct pack_operation *operation = decision->match.operation;
     bool read = str_equal(admit->method, STR("GET")) || str_equal(admit->method, STR("HEAD"));

@@ -196,6 +196,7 @@ struct decision {
     uint32_t pack_index;
     const struct pack *pack;
     struct str vendor_asked; /* as the path or the host says; empty: as the key's */
+    bool at_base;            /* the host is ours, and says at most the vendor */
     uint32_t upstream;       /* as the host says, where that is the vendor's; or PACK_NONE */
     struct str path;         /* without the vendor prefix */
     struct match match;

@@ -300,6 +300,7 @@ static void send_refusal(struct request *request)
         denial.status = 403;
     }
     deny_render(NULL, &denial, request->arena, &answer);
+    answer.reason = denial.message; /* all that most clients show of it */
     if (who) {
         add_challenge(request->arena, &answer);
     }

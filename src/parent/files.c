@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -77,6 +79,14 @@ int files_read_certificate(struct files *files, const char *chain, const char *k
     return 0;
 }
 
+void files_read_ca(struct files *files, const char *data_dir)
+{
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof(path), "%s/vault/ca", data_dir);
+    files->ca = read_text(path);
+}
+
 static struct timespec changed_at(const char *path)
 {
     struct stat about = {0};
@@ -107,6 +117,7 @@ bool files_resolver_changed(const struct files *files)
 void files_clear(struct files *files)
 {
     free_text(&files->chain_pem);
+    free_text(&files->ca);
     secret_clear(&files->key_pem);
     free_text(&files->resolver.resolv_conf);
     free_text(&files->resolver.hosts);

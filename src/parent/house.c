@@ -361,6 +361,15 @@ static void send_listeners(struct process *process)
     }
 }
 
+static void send_ca(struct process *process)
+{
+    struct message_ca ca = {.file = process->house->supplies.ca};
+
+    if (process->role == ROLE_VAULT || process->role == ROLE_CONTROL) {
+        tell(process, MESSAGE_CA, &ca);
+    }
+}
+
 static bool takes_resolver(const struct process *process)
 {
     return process->role == ROLE_VAULT || process->role == ROLE_DIALER;
@@ -382,6 +391,7 @@ static void send_handed(struct process *gate)
 static void start(struct process *process)
 {
     send_certificate(process);
+    send_ca(process);
     if (takes_resolver(process)) {
         tell(process, MESSAGE_RESOLVER, &process->house->supplies.resolver);
     }
@@ -401,6 +411,15 @@ void house_send_certificate(struct house *house)
     for (size_t i = 0; i < house->count; i++) {
         if (house->processes[i].state != BORN) { /* else it comes before START */
             send_certificate(&house->processes[i]);
+        }
+    }
+}
+
+void house_send_ca(struct house *house)
+{
+    for (size_t i = 0; i < house->count; i++) {
+        if (house->processes[i].state != BORN) {
+            send_ca(&house->processes[i]);
         }
     }
 }

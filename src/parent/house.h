@@ -53,6 +53,7 @@ struct supplies {
     struct str chain_pem;
     struct secret key_pem;
     struct message_resolver resolver;
+    struct str ca;
 };
 
 struct house {
@@ -91,6 +92,7 @@ void house_reap(struct house *house); /* on SIGCHLD */
 
 void house_send_config(struct house *house);      /* to all that live */
 void house_send_certificate(struct house *house); /* gates and control */
+void house_send_ca(struct house *house);          /* vaults and control */
 void house_send_resolver(struct house *house);    /* vaults */
 
 /* Stopping: tells the processes of `role` to finish.  False when there is none left to wait for. */

@@ -86,6 +86,7 @@ static int take_files(struct parent *parent, struct err *err)
                                parent->settings.tls_key.data, err) < 0) {
         return -1;
     }
+    files_read_ca(&fresh, parent->options->data_dir);
     files_read_resolver(&fresh);
     files_clear(&parent->files);
     parent->files = fresh;
@@ -94,6 +95,7 @@ static int take_files(struct parent *parent, struct err *err)
     supplies->chain_pem = fresh.chain_pem;
     supplies->key_pem = fresh.key_pem;
     supplies->resolver = fresh.resolver;
+    supplies->ca = fresh.ca;
     return 0;
 }
 
@@ -347,6 +349,7 @@ static void on_recompiled(void *ctx, const struct message_compiled *message, int
     } else {
         log_info("reload", "generation=%llu",
                  (unsigned long long)parent->house.supplies.generation);
+        house_send_ca(&parent->house); /* first: gates forget their leaves with the other */
         house_send_config(&parent->house);
         house_send_certificate(&parent->house);
         house_send_resolver(&parent->house);

@@ -10,9 +10,9 @@
 #include "http/head.h"
 #include "ipc/channel.h"
 #include "ipc/child.h"
+#include "net/dns.h"
 #include "pack/pack.h"
 #include "vault/credential.h"
-#include "net/dns.h"
 #include "vault/grant.h"
 #include "vault/upstream.h"
 
@@ -43,6 +43,7 @@ struct vault {
     struct list gates;
     struct list generations;
     struct secret key; /* struct vault_key; size 0 until it came */
+    struct str ca;     /* DIR/vault/ca, owned */
     struct credentials *credentials;
     struct tls_context *system_tls;
     struct dns *dns;

@@ -12,11 +12,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/encode.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "ledger/chain.h"
+#include "vault/ca.h"
 #include "vault/exchange.h"
 
 static const int syscalls[] = {
@@ -474,10 +476,34 @@ static void on_sign_head(void *ctx, struct channel *from, const void *message, i
     vault_tell_judge(vault, MESSAGE_SIGNED, &answer);
 }
 
+static void on_leaf_sign(void *ctx, struct channel *from, const void *message, int fd)
+{
+    struct vault *vault = ctx;
+    const struct message_leaf_sign *sign = message;
+    struct message_leaf leaf = {.request = sign->request, .host = sign->host};
+    struct err err = {""};
+    struct buf der;
+
+    (void)from;
+    (void)fd;
+    buf_init(&der, LEAF_DER_MAX);
+    if (vault_sign_leaf(vault->ca, key_of(vault), sign, clock_wall_ms(), &der, &err) < 0) {
+        leaf.problem = str_from(err.text);
+    } else {
+        leaf.certificate = buf_str(&der);
+    }
+    vault_tell_judge(vault, MESSAGE_LEAF_SIGNED, &leaf);
+    buf_clear(&der);
+}
+
 static const struct channel_accept judge_accepts[] = {
-    {MESSAGE_GRANT, 0, on_grant},         {MESSAGE_RELEASE, 0, on_release},
-    {MESSAGE_REVOKE, 0, on_revoke},       {MESSAGE_FORGET_CREDENTIAL, 0, on_forget},
-    {MESSAGE_SIGN_HEAD, 0, on_sign_head}, {MESSAGE_FETCH, 0, on_fetch},
+    {MESSAGE_LEAF_SIGN, 0, on_leaf_sign},
+    {MESSAGE_GRANT, 0, on_grant},
+    {MESSAGE_RELEASE, 0, on_release},
+    {MESSAGE_REVOKE, 0, on_revoke},
+    {MESSAGE_FORGET_CREDENTIAL, 0, on_forget},
+    {MESSAGE_SIGN_HEAD, 0, on_sign_head},
+    {MESSAGE_FETCH, 0, on_fetch},
 };
 
 /* ---- scribe and reader ---- */
@@ -617,6 +643,15 @@ static void on_unseal_key(void *ctx, int fd)
     }
 }
 
+static void on_ca(void *ctx, const struct message_ca *ca)
+{
+    struct vault *vault = ctx;
+
+    free((void *)(uintptr_t)vault->ca.data);
+    vault->ca =
+        ca->file.len == 0 ? STR_NONE : str_of(mem_copy(ca->file.data, ca->file.len), ca->file.len);
+}
+
 static void on_resolver(void *ctx, const struct message_resolver *resolver)
 {
     struct vault *vault = ctx;
@@ -667,6 +702,7 @@ const struct child_events *vault_events(void)
         .gone = on_gone,
         .config = on_config,
         .unseal_key = on_unseal_key,
+        .ca = on_ca,
         .resolver = on_resolver,
         .start = on_start,
         .drain = on_drain,
@@ -738,6 +774,7 @@ void vault_free(struct vault *vault)
         generation_free(LIST_THING(link, struct generation, link));
     }
     secret_clear(&vault->key);
+    free((void *)(uintptr_t)vault->ca.data);
     table_clear(&vault->exchanges);
     free(vault);
 }
