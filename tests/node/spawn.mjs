@@ -63,7 +63,7 @@ let spawned;
 try {
     spawned = await SPAWN[asked.platform](asked);
     say({ spawned: spawned.keys.map((key) => key.id), env: Object.keys(spawned.env()) });
-    spawned.died?.then(() => say({ died: true }));
+    spawned.died?.then(() => asked.over || say({ died: true }));
 } catch (error) {
     say({ failed: shown(error) });
 }
@@ -73,6 +73,7 @@ for (;;) {
     if (word === "exit") {
         process.exit(0);
     }
+    asked.over = word === "teardown";
     try {
         await (word === "extend" ? spawned.extend(argument) : spawned.teardown());
         say({ did: word });

@@ -21,6 +21,9 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
+    def handle_error(self, request, client_address):
+        pass  # clients that hang up are part of the play
+
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -211,6 +214,7 @@ class Docker(Double):
         ("POST", VERSION + "/containers/([^/]+)/start", "start"),
         ("GET", VERSION + "/containers/json", "list"),
         ("GET", VERSION + "/containers/([^/]+)/json", "inspect"),
+        ("POST", VERSION + "/containers/([^/]+)/wait", "wait"),
         ("DELETE", VERSION + "/containers/([^/]+)", "kill"),
         ("GET", VERSION + "/events", "events"),
     ]
@@ -247,8 +251,16 @@ class Docker(Double):
                      if all("=".join(pair) in labels for pair in body.get("Labels", {}).items()
                             if pair[0] == "keybrake_key")]
 
+    def do_wait(self, call, name):
+        with self.changed:
+            self.changed.wait_for(lambda: name not in self.alive, 60)
+        return 200, {"StatusCode": 0}
+
     def do_kill(self, call, name):
-        return (204, None) if self.alive.pop(name, None) else (404, {"message": "No such container"})
+        with self.changed:
+            body = self.alive.pop(name, None)
+            self.changed.notify_all()
+        return (204, None) if body else (404, {"message": "No such container"})
 
     def die(self, name):
         with self.changed:

@@ -8,6 +8,7 @@ interface DockerContainer {
     id: string;
     start(): Promise<unknown>;
     remove(options?: any): Promise<unknown>;
+    wait(options?: any): Promise<unknown>;
 }
 
 /** `docker` is a dockerode object. One of `socket`, `network`, `attach` says how the container

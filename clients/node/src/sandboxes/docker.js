@@ -35,10 +35,10 @@ function ways({ socket, network, attach }) {
 /* The engine's word that the container has died, as a promise; its stream is let go of by stop(). */
 async function deathOf(docker, id) {
     const stream = await docker.getEvents({ filters: { type: ["container"], container: [id], event: ["die"] } });
-    const died = new Promise((resolve) => {
+    const died = new Promise((resolve, reject) => {
         stream.once("data", resolve);
-        stream.once("end", resolve);
-        stream.once("error", resolve);
+        stream.once("end", reject);
+        stream.once("error", reject);
     });
     stream.resume?.();
     return { died, stop: () => stream.destroy() };
@@ -86,8 +86,9 @@ export async function spawn(docker, { create, socket, network, attach, ...option
             }
         },
     });
-    /* Revoked at once when the container ends by itself; it is not waited for. */
-    spawned.died = watched.died.then(async () => {
+    /* Revoked at once when the container ends by itself.  The event is the first to come; the wait is
+     * for engines whose events begin late. */
+    spawned.died = Promise.any([watched.died, spawned.sandbox.wait()]).catch(() => {}).then(async () => {
         timer.stop();
         await Promise.allSettled(spawned.keys.map((key) => key.revoke()));
     });

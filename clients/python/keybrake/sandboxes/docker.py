@@ -82,23 +82,33 @@ def spawn(docker: Any, *, image: str, lifetime: Duration, command: Any = None,
         remove(container)
 
     def sweep(label: str) -> None:
-        for container in docker.containers.list(all=True,
+        for container in docker.containers.list(all=True, sparse=True,
                                                 filters={"label": f"keybrake_key={label}"}):
             remove(container)
 
     spawned = _spawn(make, kill, lifetime=lifetime, remote=network is not None, sweep=sweep,
                      extend=lambda container, s: timer.set(s), **options)
 
-    def watch() -> None:
+    def event() -> None:
+        for _ in watched[0]:
+            return
+
+    # The event is the first to come; the wait is for engines whose events begin late.
+    words = [event, lambda: spawned.sandbox.wait(timeout=None)]
+    left = threading.Semaphore(len(words) - 1)
+
+    def watch(word: Callable[[], Any]) -> None:
         try:
-            for _ in watched[0]:
-                break
+            word()
         except Exception as error:  # the engine is gone: its containers may be too
-            log.warning("the engine's events ended: %s", error)
+            log.warning("the engine does not say when the container ends: %s", error)
+            if left.acquire(blocking=False):
+                return
         timer.stop()
         for failure in revoke_all(spawned.keys):
             log.error("%s", failure)
 
-    threading.Thread(target=watch, name="keybrake-docker", daemon=True).start()
+    for word in words:
+        threading.Thread(target=watch, args=(word,), name="keybrake-docker", daemon=True).start()
     timer.start(spawned, seconds(lifetime))
     return spawned
