@@ -447,7 +447,7 @@ void admit_request(struct visitor *client)
     } else if (gate->open_admissions >= LIMIT_OPEN_ADMISSIONS_A_GATE) {
         answer_refuse(client, VERDICT_LIMIT_REACHED, 0,
                       "This gate has as many requests open as it may (4096).");
-    } else if (gate->buffered_bytes + LIMIT_STREAM_WINDOW_BYTES > LIMIT_GATE_BUFFER_BYTES) {
+    } else if (!room_for(gate, ROOM_REQUEST, LIMIT_STREAM_WINDOW_BYTES)) {
         answer_refuse(client, VERDICT_LEDGER_UNAVAILABLE, 0,
                       "This gate's buffers are full. Try again.");
     } else if (is_connect(head)) {

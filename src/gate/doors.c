@@ -18,6 +18,7 @@
 enum {
     ACCEPTS_A_TURN = 64,
     ACCEPT_AGAIN_MS = 100, /* after the system had no room */
+    UNSENT_BYTES = 128 * 1024,
 };
 
 static void on_accept(void *ctx, uint32_t events);
@@ -25,7 +26,6 @@ static void on_accept(void *ctx, uint32_t events);
 static bool may_accept(const struct gate *gate)
 {
     return gate->started && !gate->draining && gate->accept_again.place == 0 &&
-           (gate->client_count < gate->client_max || gate->idle_count > 0) &&
            (gate->judge == NULL || !channel_is_full(gate->judge->channel));
 }
 
@@ -52,11 +52,13 @@ void doors_update(struct gate *gate)
 static void tune(const struct listener *listener, struct str address)
 {
     static const char cubic[] = "cubic";
-    int one = 1;
+    int one = 1, unsent = UNSENT_BYTES;
 
     if (listener->unix_socket) {
         return;
     }
+    /* Of what a slow reader does not take the kernel would keep megabytes. */
+    (void)setsockopt(listener->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
     (void)setsockopt(listener->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     if (str_starts(address, STR("127.")) || str_starts(address, STR("[::1]")) ||
         str_starts(address, STR("localhost:"))) {
@@ -166,13 +168,18 @@ static void pause_accepting(struct gate *gate)
     doors_update(gate);
 }
 
-/* A connection that waits for nothing makes way for one that wants something; may_accept() has
- * seen that there is one. */
-static void make_room(struct gate *gate)
+/* A connection that waits for nothing makes way for one that wants something.  False when there is
+ * none. */
+static bool make_room(struct gate *gate)
 {
-    if (gate->client_count >= gate->client_max) {
-        visitor_gone(LIST_THING(gate->idle.next, struct visitor, link));
+    if (gate->client_count < gate->client_max) {
+        return true;
     }
+    if (list_empty(&gate->idle)) {
+        return false;
+    }
+    visitor_gone(LIST_THING(gate->idle.next, struct visitor, link));
+    return true;
 }
 
 static bool is_of_one_connection(int error)
@@ -213,8 +220,12 @@ static void on_accept(void *ctx, uint32_t events)
             continue;
         }
         source_text(&address, source);
-        make_room(gate);
-        visitor_new(gate, listener, fd, source);
+        if (make_room(gate)) {
+            visitor_new(gate, listener, fd, source);
+        } else {
+            gate->refused_heads++;
+            room_refuse(listener, fd);
+        }
     }
     doors_update(gate);
 }

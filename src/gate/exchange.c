@@ -159,17 +159,11 @@ static void body_is_bad(struct visitor *client, const char *text)
     answer_refuse(client, VERDICT_BAD_REQUEST, 400, text);
 }
 
-/* True when the gate has room for `bytes` more of bodies. */
-static bool has_room(const struct gate *gate, uint64_t bytes)
-{
-    return gate->buffered_bytes + bytes <= LIMIT_GATE_BUFFER_BYTES;
-}
-
 static bool keep(struct exchange *exchange, struct str data)
 {
     struct gate *gate = exchange->client->gate;
 
-    if (!has_room(gate, data.len) || !buf_add_str(&exchange->kept, data)) {
+    if (!room_for(gate, ROOM_BODY, data.len) || !buf_add_str(&exchange->kept, data)) {
         return false;
     }
     gate->buffered_bytes += data.len;
@@ -334,7 +328,7 @@ void exchange_credit(struct exchange *exchange)
     exchange->down_taken -= give;
     /* It drains as fast as it comes: more may be on its way at once. */
     if (waiting == 0 && exchange->down_window < LIMIT_STREAM_WINDOW_BYTES_MAX &&
-        has_room(gate, exchange->down_window)) {
+        room_for(gate, ROOM_WINDOW, exchange->down_window)) {
         window.bytes += exchange->down_window;
         gate->buffered_bytes += exchange->down_window;
         exchange->down_window *= 2;

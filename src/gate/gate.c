@@ -8,7 +8,6 @@
 
 #include <malloc.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,8 +16,6 @@
 #include "gate/tunnel.h"
 
 enum {
-    FILES_MAX = 1 << 17,
-    FILES_OF_OURS = 64, /* channels, listeners, epoll, the log, and some air */
     STATS_MS = 1000,
     SHRUNK_MANY = 256,
     PLAIN_BYTES = LIMIT_HEAD_BYTES,
@@ -35,24 +32,10 @@ const struct confine gate_confine = {
     .empty_network = true,
 };
 
-/* Raises the limit of descriptors as far as we may.  Before confinement. */
-size_t gate_connection_max(void)
-{
-    struct rlimit files = {FILES_MAX, FILES_MAX};
-
-    if (setrlimit(RLIMIT_NOFILE, &files) < 0 && getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
-    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur < 2 * FILES_OF_OURS) {
-        return FILES_OF_OURS;
-    }
-    return (size_t)files.rlim_cur - FILES_OF_OURS;
-}
-
 void gate_init(struct gate *gate, struct loop *loop, size_t client_max)
 {
-    *gate = (struct gate){.loop = loop, .client_max = client_max};
+    *gate = (struct gate){
+        .loop = loop, .client_max = client_max, .buffer_max = LIMIT_GATE_BUFFER_BYTES};
     gate->requests = TABLE_OF(struct exchange, request);
     gate->grants = TABLE_OF(struct exchange, grant);
     gate->arena = arena_new();
@@ -215,6 +198,8 @@ static void on_config(void *ctx, uint64_t generation, int fd)
     config_free(gate->config); /* nothing of it is kept from one message to the next */
     gate->config = config;
     doors_configure(gate);
+    room_fit(gate, config);
+    doors_update(gate);
 }
 
 static void on_listener(void *ctx, const struct message_listener *message, int fd)
@@ -299,9 +284,10 @@ int gate_main(int argc, char **argv)
 
     child_init(&child, ROLE_GATE, argc, argv);
     tls_setup();
-    size_t client_max = gate_connection_max();
+    struct room machine = room_of_machine();
     child_confine(&child, &gate_confine);
-    gate_init(gate, child.loop, client_max);
+    gate_init(gate, child.loop, machine.files);
+    gate->machine = machine;
     gate->child = &child;
     int status = child_run(&child, &events, gate);
     gate_clear(gate);

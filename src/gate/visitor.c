@@ -82,15 +82,13 @@ static void enlist(struct visitor *client, enum visitor_state next)
     gate->idle_count -= was_idle ? 1 : 0;
     list_remove(&client->link);
     list_add(is_idle ? &gate->idle : &gate->clients, &client->link);
-    if (gate->client_count >= gate->client_max) {
-        doors_update(gate); /* there is one that may make way now, or one fewer */
-    }
 }
 
 void visitor_move(struct visitor *client, enum visitor_state next)
 {
     assert(next == VISITOR_CLOSED || (states[client->state].next & (1u << next)) != 0);
     enlist(client, next);
+    (void)room_hold(client, 0);
     client->state = (unsigned char)next;
     client->since_ms = now_ms(client);
     client->in_ms = client->since_ms;
@@ -441,6 +439,20 @@ static bool park_if_full(struct visitor *client)
     return true;
 }
 
+/* What is here of a head that is not complete.  True when it is refused. */
+static bool hold_head(struct visitor *client)
+{
+    if (room_hold(client, client->parsed)) {
+        return false;
+    }
+    client->exchange = exchange_new(client);
+    http_body_begin(&client->exchange->body, BODY_UNTIL_CLOSE, 0);
+    client->close_after = true;
+    answer_refuse(client, VERDICT_LEDGER_UNAVAILABLE, 0,
+                  "This gate waits for the rest of too many requests. Try again.");
+    return true;
+}
+
 static bool work_head(struct visitor *client)
 {
     struct gate *gate = client->gate;
@@ -458,8 +470,9 @@ static bool work_head(struct visitor *client)
     if (result == HTTP_MORE) {
         if (client->peer_ended) {
             refuse_head(client, 400, "The request's head ended before it was complete.");
+            return true;
         }
-        return client->peer_ended;
+        return hold_head(client);
     }
     if (result == HTTP_BAD) {
         refuse_head(client, problem.status, problem.text);

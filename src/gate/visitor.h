@@ -73,6 +73,12 @@ struct listener {
     struct list link;
 };
 
+/* What the machine gives a gate. */
+struct room {
+    size_t files;    /* descriptors for connections */
+    uint64_t memory; /* of the whole machine */
+};
+
 struct gate {
     struct child *child; /* NULL in a test */
     struct loop *loop;
@@ -99,7 +105,10 @@ struct gate {
     uint64_t next_request;
     size_t client_count, idle_count, client_max, drain_count;
     size_t open_admissions;
+    struct room machine;
     uint64_t buffered_bytes; /* windows and judged bodies */
+    uint64_t head_bytes;     /* of heads that are not complete */
+    uint64_t buffer_max;
     uint64_t refused_heads;
     size_t shrunk; /* idle connections that gave up their buffers of late */
     bool started, draining, drained, accepting;
@@ -162,6 +171,7 @@ struct visitor {
     bool close_after;    /* this answer is the last */
     bool is_parked, shrunk;
     bool skipped_line; /* the one empty line that may precede a request line */
+    uint32_t held;     /* bytes of its head that count: room_hold() */
     size_t parsed;     /* so many bytes were there when the head was last parsed */
     char source[VISITOR_SOURCE_BYTES];
 };
@@ -290,6 +300,23 @@ void gate_channel(struct gate *gate, enum process_role role, uint32_t index, int
 void gate_drain(struct gate *gate);
 void gate_check_drained(struct gate *gate);
 void gate_fault(struct gate *gate, const struct link *link, const char *why);
-size_t gate_connection_max(void); /* as many as there may be descriptors */
+
+/* ---- room.c ---- */
+
+struct room room_of_machine(void); /* raises the limit of descriptors first.  Before confinement */
+void room_fit(struct gate *gate, const struct config *config);
+/* Is there room for so much more of it?  What a few clients could fill may not fill all, so that
+ * there is always room for another request. */
+enum room_for {
+    ROOM_REQUEST, /* its first window: up to all of the buffers */
+    ROOM_BODY,    /* a judged body: up to three quarters */
+    ROOM_WINDOW,  /* a window that grows: up to a half */
+};
+bool room_for(const struct gate *gate, enum room_for what, uint64_t bytes);
+/* So much is here of its head, which is not complete.  False when that is too much: unfinished
+ * heads have a quarter of the buffers' size, besides them. */
+bool room_hold(struct visitor *client, size_t bytes);
+/* There are as many connections as may be: says so, where it can, and closes. */
+void room_refuse(const struct listener *listener, int fd);
 
 #endif

@@ -436,6 +436,7 @@ struct config {
     bool self_revoke;
     bool dial_private; /* tunnels to other hosts may end at private addresses */
     uint64_t memory_bytes; /* ceiling; 0: a quarter of RAM */
+    uint32_t gates;        /* that share it */
     /* Not on the wire: header_is_credential()'s, sorted. */
     struct str *credential_headers;
     size_t credential_header_count;

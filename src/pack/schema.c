@@ -257,5 +257,6 @@ static const struct wire_field config_fields[] = {
     WIRE_U64(struct config, ttl_max_ms),
     WIRE_BOOL(struct config, self_revoke),
     WIRE_BOOL(struct config, dial_private),
-    WIRE_U64(struct config, memory_bytes)};
+    WIRE_U64(struct config, memory_bytes),
+    WIRE_U32(struct config, gates)};
 const struct wire_schema config_schema = WIRE_SCHEMA(struct config, config_fields);

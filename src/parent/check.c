@@ -146,6 +146,7 @@ static void apply_settings(struct check *check)
     check->config.self_revoke = settings->self_revoke;
     check->config.dial_private = settings->dial_private;
     check->config.memory_bytes = settings->memory_bytes;
+    check->config.gates = settings->gates;
 }
 
 static int compile(struct check *check, struct err *err)

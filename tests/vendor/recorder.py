@@ -10,9 +10,11 @@ A request is answered 200 with its own target and body's length; one that is not
 connection ends is kept as such.  A subclass may answer otherwise (see test_answers).
 """
 
+import pathlib
 import re
 import socket
 import ssl
+import sys
 import threading
 
 REQUEST_LINE = re.compile(rb"([A-Z][A-Z-]{0,31}) (/[!-~]*) HTTP/1\.1")
@@ -214,3 +216,27 @@ class Recorder:
         except OSError:
             pass
         self.listener.close()
+
+
+class Bulk(Recorder):
+    """Keeps nothing; /big is 4 MB."""
+
+    BIG = b"HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n" + b"b" * 4000000
+
+    def keep(self, request):
+        pass
+
+    def answer(self, request):
+        return self.BIG if request.target == "/big" else super().answer(request)
+
+
+def main():
+    """recorder.py CERT KEY SECRET-FILE: prints "ready PORT", runs until its input ends."""
+    cert, key, secret = sys.argv[1:]
+    bulk = Bulk(pathlib.Path(secret).read_text(encoding="ascii"), cert, key).start()
+    print("ready", bulk.port, flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
