@@ -23,7 +23,8 @@ then, optionally:
     aborted       a request may have begun upstream, and must not have been completed
 A request is the lines up to ".", each with CR LF behind it; none behind a line that ends in "\\".
 Escapes: \\r \\n \\t \\0 \\\\ \\xHH, \\s for a space at a line's end; {TEXT*N} is TEXT N times.
-{auth} is the vault key in an Authorization header, and the header that says which case it is.
+{auth} is the vault key in an Authorization header, and the header that says which case it is;
+{vendor} the host and port of the vendor.
 Each "v:" line behind the "." makes a case of its own, with that text for {v}, in the verdict too; it may have a "->" of
 its own.  "#" begins a comment between cases.
 """
@@ -55,8 +56,8 @@ class Case:
         if not self.statuses:
             raise ValueError(f"{file}:{line}: no status")
 
-    def bytes(self, auth):
-        return unescape(self.text.replace("{auth}", auth))
+    def bytes(self, auth, vendor=""):
+        return unescape(self.text.replace("{auth}", auth).replace("{vendor}", vendor))
 
     def __str__(self):
         return f"{self.file}:{self.line} {self.name}"
