@@ -273,11 +273,31 @@ static void post_estimate(struct judge *judge, struct hold *hold)
     hold_free(copy);
 }
 
+/* The hold that was asked about; NULL, and the watch is gone, when it was settled meanwhile: by its
+ * client's retry, by another's action, by the operator, at its deadline. */
+static struct hold *answered(struct watch *watch)
+{
+    struct judge *judge = watch->judge;
+    struct hold *hold = holds_find(judge, watch->hold);
+
+    watch->fetch = NULL;
+    judge->watching--;
+    if (hold == NULL || !can_be_asked(judge, hold)) {
+        forget(watch);
+        return NULL;
+    }
+    return hold;
+}
+
 static void on_object(void *ctx, const struct fetch_answer *answer)
 {
     struct watch *watch = ctx;
     struct judge *judge = watch->judge;
-    struct hold *hold = holds_find(judge, watch->hold);
+    struct hold *hold = answered(watch);
+
+    if (hold == NULL) {
+        return;
+    }
     struct subject subject = subject_of(judge, hold);
     struct cost held = {.nano = hold->row.held};
     struct settlement settlement;
@@ -287,8 +307,6 @@ static void on_object(void *ctx, const struct fetch_answer *answer)
                                      .flat_price = MONEY_NONE,
                                      .arena = judge->scratch};
 
-    watch->fetch = NULL;
-    judge->watching--;
     arena_reset(judge->scratch);
     if (answer->status == 200 && answer->generation == subject.generation && subject.kind != NULL &&
         cost_settle_object(&question, subject.kind, hold->row.object, &held, answer->facts,
@@ -327,12 +345,13 @@ static void on_events(void *ctx, const struct fetch_answer *answer)
 {
     struct watch *watch = ctx;
     struct judge *judge = watch->judge;
-    struct hold *hold = holds_find(judge, watch->hold);
-    struct subject subject = subject_of(judge, hold);
+    struct hold *hold = answered(watch);
     struct str last = STR_NONE;
 
-    watch->fetch = NULL;
-    judge->watching--;
+    if (hold == NULL) {
+        return;
+    }
+    struct subject subject = subject_of(judge, hold);
     if (answer->status != 200 || answer->facts == NULL || subject.kind == NULL ||
         answer->generation != subject.generation) {
         look_later(watch);

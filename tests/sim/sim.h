@@ -63,7 +63,9 @@ struct sim_charge {
     int64_t amount; /* nano-dollars */
     int64_t at_ms;
     char idem[IDEM_BYTES];
-    bool acknowledged; /* a client saw its success */
+    bool acknowledged; /* a client saw its success ... */
+    bool by_replay;    /* ... when it asked again */
+    unsigned life;     /* in which it was made */
     bool has_intent;   /* its row was found */
 };
 

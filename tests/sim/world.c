@@ -166,7 +166,8 @@ static void log_charge(struct order *order)
     *charge = (struct sim_charge){.hold = order->hold,
                                   .grant = order->grant,
                                   .amount = (int64_t)order->cents * CENT,
-                                  .at_ms = clock_wall_ms()};
+                                  .at_ms = clock_wall_ms(),
+                                  .life = world->life};
     (void)snprintf(charge->idem, sizeof(charge->idem), "%s", order->idem);
     order->charge = world->charge_count++;
     world->counts[COUNT_CHARGES]++;
@@ -493,6 +494,8 @@ static void on_release(const struct actor *vault, uint64_t grant)
         !order->client_over) {
         if (order->outcome.status == 200 && order->charge >= 0) {
             world->charges[order->charge].acknowledged = true;
+            world->charges[order->charge].by_replay =
+                world->charges[order->charge].by_replay || order->outcome.replayed;
         }
         say_done(order);
     }
