@@ -574,6 +574,12 @@ enum verdict decide_head(struct judge *judge, const struct message_admit *admit,
         return refuse(ret, VERDICT_LEDGER_UNAVAILABLE, "the server is starting");
     }
     find_vendor(admit, ret);
+    if (as == NULL && !ret->at_base && ret->pack == NULL && admit->presented_count == 0) {
+        return refuse(ret, VERDICT_ENDPOINT_NOT_ALLOWED,
+                      "%.*s cannot be reached from here: it is no host of a vendor that is served, "
+                      "and no policy names it (--allow-host)",
+                      STR_FMT(str_slice(admit->host, 0, 200)));
+    }
     if ((as == NULL && !decide_find_key(judge, admit, ret)) || !find_pack(judge, admit, ret) ||
         !decide_lives(judge, ret) || !decide_source(admit, ret) ||
         !decide_credential_there(judge, arena, ret) || !route(admit, ret)) {

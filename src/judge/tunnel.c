@@ -14,6 +14,7 @@
 #include "judge/metrics.h"
 #include "judge/record.h"
 #include "judge/request.h"
+#include "judge/sessions.h"
 #include "policy/hosts.h"
 
 enum {
@@ -221,13 +222,18 @@ static void refuse_host(const struct message_tunnel *ask, struct decision *decis
                  ask->port == PORT_TLS ? "" : ":PORT");
 }
 
-static enum way decide_splice(struct judge *judge, const struct message_tunnel *ask,
-                              struct decision *decision)
+static enum way decide_splice(struct judge *judge, const struct peer *gate,
+                              const struct message_tunnel *ask, struct decision *decision)
 {
     struct message_admit admit = {
         .door = ask->door, .source = ask->source, .session = ask->session};
 
-    if (!decide_lives(judge, decision) || !decide_source(&admit, decision)) {
+    if (!decide_lives(judge, decision) || !decide_source(&admit, decision) ||
+        !sessions_allow(decision->key, ask->session, decision)) {
+        return WAY_REFUSED;
+    }
+    if (!sessions_at_gate(decision->key, gate->index)) {
+        (void)refuse(decision, VERDICT_WRONG_SESSION, "the sandbox of this vault key is elsewhere");
         return WAY_REFUSED;
     }
     if (judge->dialer == NULL || judge->dialer->dying) {
@@ -245,8 +251,8 @@ static enum way decide_splice(struct judge *judge, const struct message_tunnel *
 
 /* Whose host it is.  A vendor's: then a key that has ended may go on too, to be told so inside TLS,
  * in words that every client shows. */
-static enum way decide_way(struct judge *judge, const struct message_tunnel *ask,
-                           struct decision *decision)
+static enum way decide_way(struct judge *judge, const struct peer *gate,
+                           const struct message_tunnel *ask, struct decision *decision)
 {
     const struct config *config = judge->generation->config;
     uint32_t upstream;
@@ -257,7 +263,7 @@ static enum way decide_way(struct judge *judge, const struct message_tunnel *ask
         return WAY_INTERCEPT;
     }
     if (policy_names_host(decision->key, ask)) {
-        return decide_splice(judge, ask, decision);
+        return decide_splice(judge, gate, ask, decision);
     }
     if (pack != PACK_NONE && is_vendor_port(ask)) {
         return WAY_INTERCEPT; /* another key of the same sandbox may be for it */
@@ -267,6 +273,26 @@ static enum way decide_way(struct judge *judge, const struct message_tunnel *ask
     }
     refuse_host(ask, decision);
     return WAY_REFUSED;
+}
+
+/* The key of a session that names the host, if one does.  Any other connection goes on too: whoever
+ * may not is told so inside, in words. */
+static enum way decide_for_session(struct judge *judge, const struct peer *gate,
+                                   const struct message_tunnel *ask, struct decision *decision)
+{
+    for (struct list *at = judge->sessions.next; at != &judge->sessions; at = at->next) {
+        const struct session *session = LIST_THING(at, const struct session, link);
+        for (size_t i = 0;
+             str_equal(str_from(session->id.text), ask->session) && i < session->key_count; i++) {
+            decision->key = keys_by_number(judge, session->keys[i]);
+            if (decision->key != NULL && policy_names_host(decision->key, ask) &&
+                decide_splice(judge, gate, ask, decision) == WAY_SPLICE) {
+                return WAY_SPLICE;
+            }
+        }
+    }
+    decision->key = NULL;
+    return WAY_INTERCEPT;
 }
 
 /* ---- answers ---- */
@@ -375,9 +401,9 @@ void tunnel_decide(struct judge *judge, struct peer *gate, const struct message_
     } else if (gate->tunnels.count >= LIMIT_TUNNELS_A_GATE) {
         (void)refuse(decision, VERDICT_LIMIT_REACHED, "too many tunnels are open at one time");
     } else if (ask->session.len > 0) {
-        way = WAY_INTERCEPT; /* whoever it is for: who may not is told so inside */
+        way = decide_for_session(judge, gate, ask, decision);
     } else if (find_key(judge, ask, decision)) {
-        way = decide_way(judge, ask, decision);
+        way = decide_way(judge, gate, ask, decision);
     }
     if (way == WAY_REFUSED) {
         refuse_tunnel(request);
