@@ -188,6 +188,7 @@ static const struct wire_field grant_fields[] = {
     WIRE_U64(struct message_grant, key),
     WIRE_U64(struct message_grant, credential),
     WIRE_U64(struct message_grant, credential_version),
+    WIRE_STR(struct message_grant, credential_name, NAME_MAX_BYTES),
     WIRE_U64(struct message_grant, generation),
     WIRE_U32(struct message_grant, pack),
     WIRE_U32(struct message_grant, upstream),

@@ -492,6 +492,7 @@ struct message_grant {
     uint64_t key;
     uint64_t credential;
     uint64_t credential_version;
+    struct str credential_name; /* what must stand inside the sealed box */
     uint64_t generation;
     uint32_t pack;               /* config->packs[pack] */
     uint32_t upstream;           /* config->packs[pack].upstreams[upstream] */

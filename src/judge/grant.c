@@ -196,6 +196,7 @@ void grant_send(struct request *request)
         .key = decision->key->number,
         .credential = decision->credential,
         .credential_version = decision->credential_version,
+        .credential_name = decision->credential_name,
         .generation = decision->generation->config->generation,
         .pack = decision->pack_index,
         .upstream = decision->match.upstream,

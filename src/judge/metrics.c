@@ -28,6 +28,7 @@ struct metrics {
     struct vendor vendors[VENDORS_MAX];
     size_t vendor_count;
     struct histogram added, upstream, commit;
+    uint64_t scrubbed;
 };
 
 struct metrics *metrics_new(void)
@@ -74,6 +75,7 @@ void metrics_done(struct metrics *metrics, const struct request *request)
     const struct message_outcome *outcome = &request->outcome;
     uint64_t upstream = outcome->first_byte_us + outcome->connect_us;
 
+    metrics->scrubbed += outcome->scrubbed;
     if (outcome->outcome != OUTCOME_ANSWERED) {
         return;
     }
@@ -197,6 +199,9 @@ void metrics_write(const struct judge *judge, struct buf *out)
     write_histogram(out, "keybrake_commit_latency_seconds", "One durable batch of rows.",
                     &metrics->commit);
     write_peers(judge, out);
+    write_number(out, "keybrake_scrubbed_total", "counter",
+                 "Places in answers where the real key stood, and was overwritten.",
+                 metrics->scrubbed);
     write_number(out, "keybrake_keys_live", "gauge", "Vault keys that have not ended.",
                  judge->live_keys);
     write_number(out, "keybrake_requests_open", "gauge", "Requests under way.",

@@ -59,9 +59,9 @@ static size_t splices_size(const struct message_grant *grant)
 static struct message_grant *copy_grant(const struct message_grant *from)
 {
     size_t size = sizeof(*from) + headers_size(from->headers, from->header_count) +
-                  splices_size(from) + from->inject_name.len + from->method.len + from->path.len +
-                  from->query.len + from->door_base.len + from->request_id.len +
-                  from->redact_count * sizeof(*from->redact);
+                  splices_size(from) + from->credential_name.len + from->inject_name.len +
+                  from->method.len + from->path.len + from->query.len + from->door_base.len +
+                  from->request_id.len + from->redact_count * sizeof(*from->redact);
 
     for (size_t i = 0; i < from->redact_count; i++) {
         size += from->redact[i].len;
@@ -81,6 +81,7 @@ static struct message_grant *copy_grant(const struct message_grant *from)
     for (size_t i = 0; i < from->redact_count; i++) {
         copy->redact[i] = put(&at, from->redact[i]);
     }
+    copy->credential_name = put(&at, from->credential_name);
     copy->inject_name = put(&at, from->inject_name);
     copy->method = put(&at, from->method);
     copy->path = put(&at, from->path);

@@ -274,6 +274,11 @@ static void begin_dial(struct exchange *ex)
 {
     struct err err;
 
+    /* Rows of the database that changed places do not change what a key uses. */
+    if (!str_equal(ex->credential->clear.name, ex->granted->credential_name)) {
+        exchange_stop(ex, UPSTREAM_CREDENTIAL, "the stored credential is another one");
+        return;
+    }
     if (!str_equal(ex->credential->clear.vendor, ex->pack->vendor)) {
         exchange_stop(ex, UPSTREAM_CREDENTIAL, "the credential is of another vendor");
         return;

@@ -351,6 +351,7 @@ static struct message_grant usual_grant(const char *method, const char *path)
         .key = KEY,
         .credential = CREDENTIAL,
         .credential_version = version,
+        .credential_name = STR("stripe-test"),
         .generation = 1,
         .pack = t.pack,
         .method = str_from(method),
