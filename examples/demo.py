@@ -150,6 +150,21 @@ class Demo:
         found = [p.name for p in files if REAL_KEY.encode() in p.read_bytes()]
         print(f"  the real key in keybrake's {len(files)} files: {found or 'nowhere'}")
 
+        self.thief()
+
+    def thief(self):
+        """keybrake run, and in it code that wants the real key."""
+        say("7. The same in a sandbox: an agent that tries to steal the key, step by step.")
+        work = self.place / "work"
+        work.mkdir()
+        (work / "thief.py").write_text((HERE / "thief.py").read_text())
+        done = subprocess.run([KEYBRAKE, "run", "--data", str(self.data), "--vendor", "stripe",
+                               "--cap", "50", "--allow", "/v1/payment_intents", "--",
+                               "/usr/bin/python3", "thief.py", str(self.data)],
+                              cwd=work, check=False)
+        if done.returncode == 125:
+            print("  (this machine lets us make no sandbox: keybrake doctor says why)")
+
     def stop(self):
         for process in reversed(self.running):
             process.terminate()

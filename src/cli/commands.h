@@ -31,13 +31,15 @@ COMMAND_OPTIONS(stop_add_options);
 COMMAND_OPTIONS(prices_put_options);
 COMMAND_OPTIONS(run_options);
 COMMAND_OPTIONS(ca_rotate_options);
+COMMAND_OPTIONS(attach_options);
+COMMAND_OPTIONS(egress_options);
 COMMAND_OPTIONS(json_options); /* --json alone */
 
 command_run run_init, run_serve, run_doctor;
 command_run run_credential_put, run_credential_list, run_credential_show, run_credential_rm;
 command_run run_key_issue, run_key_list, run_key_show, run_key_set, run_key_revoke, run_key_pause,
     run_key_resume;
-command_run run_env, run_run;
+command_run run_env, run_run, run_attach, run_egress_nft, run_egress_docker, run_egress_k8s;
 command_run run_audit, run_audit_verify, run_audit_head, run_spend;
 command_run run_explain;
 command_run run_ca_show, run_ca_export, run_ca_rotate;

@@ -18,6 +18,7 @@
 #include "cli/commands.h"
 #include "cli/doctor.h"
 #include "os/confine.h"
+#include "sandbox/attach.h"
 
 enum {
     FILES_WANTED = 16384,
@@ -80,6 +81,38 @@ static void look_at_kernel(struct findings *findings)
                support.memfd_secret
                    ? "credentials lie where not even root can read them"
                    : "credentials lie in locked, undumpable memory, which root can read");
+}
+
+static const char *mend_sandbox(const char *why)
+{
+    if (strstr(why, "map the sandbox's user") != NULL || strstr(why, "Permission denied") != NULL) {
+        return "on Ubuntu 24.04 and its like, give the program an AppArmor profile with 'userns,' "
+               "(docs/sandbox.md)";
+    }
+    if (strstr(why, "No space left") != NULL) {
+        return "sysctl -w user.max_user_namespaces=10000";
+    }
+    return "run it as root, or outside of this container; or use keybrake attach";
+}
+
+/* By making one. */
+static void look_at_sandbox(struct findings *findings)
+{
+    struct err err = {""};
+    enum sandbox_tier tier = sandbox_probe(&err);
+    struct finding *one =
+        doctor_find(findings, tier == TIER_NAMESPACES ? GOOD : WEAKER, "sandbox", NULL);
+
+    if (tier == TIER_NAMESPACES) {
+        doctor_say(one, "run: own namespaces, every TCP connection is caught");
+    } else if (tier == TIER_NO_REDIRECT) {
+        one->mend = "use a kernel with nf_tables and nft_redir (modprobe nft_redir)";
+        doctor_say(one, "run: own namespaces; only ports 80, 443 and --port are caught, others "
+                        "refused");
+    } else {
+        one->mend = mend_sandbox(err.text);
+        doctor_say(one, "run refuses to start: %s", err.text);
+    }
 }
 
 static void look_at_secret_memory(struct findings *findings)
@@ -223,6 +256,7 @@ int run_doctor(const struct invocation *invocation)
     int status = EXIT_DONE;
 
     look_at_kernel(&findings);
+    look_at_sandbox(&findings);
     look_at_secret_memory(&findings);
     look_at_limits(&findings);
     look_at_memory(&findings);

@@ -320,8 +320,12 @@ static int start(struct run *run, struct err *err)
 {
     struct environment environment;
 
-    if (sandbox_start(&run->sandbox, &run->plan, err) < 0 ||
-        run_session_prepare(&run->session, err) < 0 || sandbox_sockets(&run->sandbox, err) < 0 ||
+    if (sandbox_start(&run->sandbox, &run->plan, err) < 0) {
+        return -1;
+    }
+    /* Not before: the ids of a child of ours that is not dumpable are root's to map. */
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (run_session_prepare(&run->session, err) < 0 || sandbox_sockets(&run->sandbox, err) < 0 ||
         run_session_open(&run->session, run->invocation, run->sandbox.sockets,
                          run->sandbox.socket_count, err) < 0) {
         return -1;
@@ -374,7 +378,6 @@ static int go(struct run *run)
         (void)say_refused("%s", err.text);
         return FAILED;
     }
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     run->signals = open_signals();
     run->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
     if (start(run, &err) < 0) {

@@ -24,6 +24,7 @@
 #include "os/seccomp.h"
 #include "sandbox/filter.h"
 #include "sandbox/names_serve.h"
+#include "sandbox/talk.h"
 
 enum { CAPABILITIES = 64, NOT_FOUND = 127, NOT_STARTED = 126, SIGNALLED = 128 };
 
@@ -89,10 +90,7 @@ static void reset_signals(void)
 
 static void say(const struct init_plan *plan, const char *text)
 {
-    char line[600];
-
-    (void)snprintf(line, sizeof(line), "P%s", text); /* as the launcher's sandbox.c reads it */
-    (void)send(plan->news, line, strlen(line), MSG_NOSIGNAL);
+    talk_tell(plan->news, TALK_PROBLEM, text, strlen(text), NULL, 0);
 }
 
 static void become_command(const struct init_plan *plan)

@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "sandbox/init.h"
+#include "sandbox/talk.h"
 
 enum {
     NOBODY = 65534,
@@ -28,9 +29,6 @@ enum {
     NEWS_BYTES = 1024,
     SIGNALLED = 128,
 };
-
-/* What a message of the child begins with. */
-enum { NEWS_SOCKETS = 'S', NEWS_BUILT = 'B', NEWS_PROBLEM = 'P' };
 
 static const unsigned long namespaces =
     CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
@@ -54,34 +52,6 @@ struct child {
     gid_t gid;
     bool change_ids;
 };
-
-static void tell(int fd, char kind, const void *data, size_t len, const int *fds, size_t fd_count)
-{
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int) * NETWORK_CAPTURES_MAX)];
-    } control;
-    struct iovec parts[] = {{&kind, 1}, {(void *)(uintptr_t)data, len}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = len == 0 ? 1 : 2};
-
-    if (fd_count > 0) {
-        message.msg_control = &control;
-        message.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
-        memcpy(CMSG_DATA(header), fds, sizeof(int) * fd_count);
-    }
-    (void)sendmsg(fd, &message, MSG_NOSIGNAL);
-}
-
-static void fail(const struct child *child, const struct err *err) __attribute__((noreturn));
-static void fail(const struct child *child, const struct err *err)
-{
-    tell(child->talk, NEWS_PROBLEM, err->text, strlen(err->text), NULL, 0);
-    _exit(EXIT_FAILURE);
-}
 
 /* The launcher's arguments and environment, which /proc shows of us: they are nobody's business in
  * there. */
@@ -181,28 +151,28 @@ static void child_main(const struct child *child)
     char **argv = copy_arguments(child->plan->argv);
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    wait_for_maps(child); /* which nobody but root could write if we were not dumpable */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    wait_for_maps(child);
     struct files *files = files_open(&child->plan->files, &err);
     if (files == NULL || become_user(child, &err) < 0 ||
         network_make(&network, !child->plan->no_redirect, child->plan->ports,
                      child->plan->port_count, &err) < 0) {
-        fail(child, &err);
+        talk_fail(child->talk, &err);
     }
     char redirect = network.redirect ? 1 : 0;
-    tell(child->talk, NEWS_SOCKETS, &redirect, 1, network.captures, network.capture_count);
+    talk_tell(child->talk, TALK_SOCKETS, &redirect, 1, network.captures, network.capture_count);
     for (size_t i = 0; i < network.capture_count; i++) {
         (void)close(network.captures[i]);
     }
     if (files_build(files, child->uid, child->gid, &proc_is_fresh, &err) < 0) {
-        fail(child, &err);
+        talk_fail(child->talk, &err);
     }
     char fresh = proc_is_fresh ? 1 : 0;
-    tell(child->talk, NEWS_BUILT, &fresh, 1, NULL, 0);
+    talk_tell(child->talk, TALK_BUILT, &fresh, 1, NULL, 0);
     struct entry *entry = receive_entry(child);
     forget_start();
     if (files_enter(files, entry->ca_pem, &err) < 0 || sethostname("sandbox", 7) < 0) {
-        fail(child, &err);
+        talk_fail(child->talk, &err);
     }
     const struct init_plan init = {.argv = argv,
                                    .environment = entry->environment,
@@ -342,7 +312,7 @@ static char hear(struct sandbox *sandbox, char *text, size_t size, struct err *e
         sandbox->socket_count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
         memcpy(sandbox->sockets, CMSG_DATA(header), sandbox->socket_count * sizeof(int));
     }
-    if (kind == NEWS_PROBLEM) {
+    if (kind == TALK_PROBLEM) {
         (void)err_set(err, "%s", text);
     }
     return kind;
@@ -355,14 +325,14 @@ static int expect(struct sandbox *sandbox, char kind, char *text, size_t size, s
     if (heard == kind) {
         return 0;
     }
-    return heard == NEWS_PROBLEM ? -1 : err_set(err, "the sandbox ended while it was built");
+    return heard == TALK_PROBLEM ? -1 : err_set(err, "the sandbox ended while it was built");
 }
 
 int sandbox_sockets(struct sandbox *sandbox, struct err *err)
 {
     char text[NEWS_BYTES];
 
-    if (expect(sandbox, NEWS_SOCKETS, text, sizeof(text), err) < 0) {
+    if (expect(sandbox, TALK_SOCKETS, text, sizeof(text), err) < 0) {
         return -1;
     }
     sandbox->redirect = text[0] == 1;
@@ -384,7 +354,7 @@ int sandbox_enter(struct sandbox *sandbox, struct str environment, struct str se
     struct buf entry;
     uint32_t len = (uint32_t)environment.len;
 
-    if (expect(sandbox, NEWS_BUILT, text, sizeof(text), err) < 0) {
+    if (expect(sandbox, TALK_BUILT, text, sizeof(text), err) < 0) {
         return -1;
     }
     sandbox->proc_is_fresh = text[0] == 1;
