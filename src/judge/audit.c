@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "judge/book.h"
 #include "judge/keys.h"
 #include "judge/record.h"
 #include "ledger/chain.h"
@@ -247,6 +248,28 @@ void audit_over(struct judge *judge, struct request *request)
     write_row(judge, &row);
 }
 
+/* The class and the credential, so that reports by them count it where the request counts. */
+static void fill_subject(const struct judge *judge, const struct hold *hold,
+                         struct message_row_audit *row)
+{
+    const struct config *config = judge->generation == NULL ? NULL : judge->generation->config;
+    uint32_t pack = config == NULL ? PACK_NONE : config_find_pack(config, hold->row.vendor);
+    const struct credential *credential = book_credential(judge, hold->row.credential);
+
+    if (pack != PACK_NONE) {
+        uint32_t operation = pack_find_operation(&config->packs[pack], hold->row.operation);
+        enum operation_class class =
+            operation == PACK_NONE ? CLASS_WRITE : config->packs[pack].operations[operation].class;
+        row->operation_class = str_from(operation_class_name(class));
+    }
+    if (credential != NULL) {
+        row->credential = credential->name;
+        row->credential_version = credential->version;
+        row->live_mode = credential->live_mode;
+    }
+    row->account = hold->row.account;
+}
+
 void audit_hold(struct judge *judge, enum audit_event event, const struct hold *hold,
                 const struct key *key, int64_t posted, const char *reason)
 {
@@ -274,6 +297,7 @@ void audit_hold_by(struct judge *judge, enum audit_event event, const struct hol
     };
 
     row.policy_version = key == NULL ? 0 : key->policy_version;
+    fill_subject(judge, hold, &row);
     write_row(judge, &row);
 }
 

@@ -232,8 +232,8 @@ static bool may_touch(const struct judge *judge, const struct hold *holder,
         }
         if (holder == NULL || !is_own(judge, decision->key, holder)) {
             (void)refuse(decision, VERDICT_OBJECT_NOT_YOURS,
-                         "%.*s was not made with a key of this run, and this key may act on its "
-                         "own objects only",
+                         "%.*s was not made with a key of this run, and own_objects_only is set: "
+                         "this key may act on its own objects only",
                          STR_FMT(str_slice(decision->object_id, 0, 64)));
             return false;
         }
@@ -262,7 +262,8 @@ static bool find_object(struct judge *judge, const struct message_admit *admit, 
         return false;
     }
     const struct hold *holder = objects_holder(judge, &decision->object);
-    if (!may_touch(judge, holder, decision)) {
+    const struct hold *any = objects_holder_but(judge, &decision->object, NULL);
+    if (any != NULL && !may_touch(judge, any, decision)) {
         return false;
     }
     if (holder != NULL) {
@@ -341,6 +342,10 @@ static bool fetch_wanted(struct judge *judge, const struct message_admit *admit,
     }
     if (decision->repeat == REPEAT_SAME) {
         return true; /* the first one needed no asking, and nothing more is charged */
+    }
+    if (decision->object_id.len > 0 && objects_holder_but(judge, &decision->object, NULL) == NULL &&
+        !may_touch(judge, NULL, decision)) {
+        return false;
     }
     if (decision->object_id.len == 0) {
         decision->object = object_name(decision->pack->vendor, decision->credential,

@@ -153,17 +153,6 @@ static uint32_t answer_rule(const struct request *request)
     return rule == PACK_NONE ? 0 : rule;
 }
 
-static bool hides_client_secret(const struct decision *decision)
-{
-    for (struct key *key = decision->key; key != NULL; key = key->parent) {
-        const struct rules *rules = key_rules(key);
-        if (rules == NULL || rules->policy.redact_client_secret) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* What the pack says of the operation, and the key's policy or an ancestor's of every answer. */
 static void redacted_places(struct request *request, struct message_grant *grant)
 {
@@ -174,7 +163,7 @@ static void redacted_places(struct request *request, struct message_grant *grant
     for (size_t i = 0; i < count; i++) {
         grant->redact[grant->redact_count++] = operation->redact[i];
     }
-    if (hides_client_secret(&request->decision)) {
+    if (key_hides_client_secret(request->decision.key)) {
         grant->redact[grant->redact_count++] = STR("/**/client_secret");
     }
 }

@@ -430,3 +430,14 @@ size_t key_levels(const struct key *key, int64_t day, struct level *levels)
     }
     return count;
 }
+
+bool key_hides_client_secret(struct key *key)
+{
+    for (; key != NULL; key = key->parent) {
+        const struct rules *rules = key_rules(key);
+        if (rules == NULL || rules->policy.redact_client_secret) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -49,6 +49,8 @@ void keys_tick(struct judge *judge);
 /* Taken apart for judging; NULL when it cannot be (then nothing is allowed). */
 const struct rules *key_rules(struct key *key);
 
+bool key_hides_client_secret(struct key *key); /* by its policy or an ancestor's */
+
 /* All budgets that a request of this key is charged to, on `day` and for life. */
 size_t key_levels(const struct key *key, int64_t day, struct level *levels);
 

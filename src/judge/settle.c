@@ -190,6 +190,7 @@ void settle_request(struct request *request)
         .query = request->admit.query,
         .facts = request->has_body_facts ? &request->body_facts : NULL,
         .flat_price = MONEY_NONE,
+        .redacts = key_hides_client_secret(request->decision.key),
         .now_ms = judge->clock.now_ms,
         .arena = request->arena,
     };

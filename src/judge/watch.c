@@ -300,11 +300,13 @@ static void on_object(void *ctx, const struct fetch_answer *answer)
     }
     struct subject subject = subject_of(judge, hold);
     struct cost held = {.nano = hold->row.held};
+    struct key *owner = keys_by_number(judge, hold->row.key);
     struct settlement settlement;
     struct cost_question question = {.config = subject.generation->config,
                                      .pack = subject.pack,
                                      .now_ms = judge->clock.now_ms,
                                      .flat_price = MONEY_NONE,
+                                     .redacts = owner != NULL && key_hides_client_secret(owner),
                                      .arena = judge->scratch};
 
     arena_reset(judge->scratch);

@@ -324,6 +324,11 @@ static bool settle_by_rules(const struct cost_question *question, const struct r
 {
     for (size_t i = 0; i < rules->count; i++) {
         if (rule_holds(&rules->settles[i], status, answer)) {
+            if (rules->settles[i].by_secret && question->redacts) {
+                settle(ret, HOLD_VOIDED, 0, 0);
+                ret->of_object = rules->of_object;
+                return true;
+            }
             settle_by_rule(question, rules, &rules->settles[i], reserved, answer, ret);
             return true;
         }

@@ -67,6 +67,7 @@ struct cost_question {
     struct str method, query;
     const struct message_facts *facts; /* of the request; NULL: there was no body to read */
     int64_t flat_price;                /* of the key's policy, a request; -1: none named */
+    bool redacts;                      /* the client gets no secret of what it makes */
     bool capped;                       /* some level has a cap: an unknown price is refused */
     const struct cost_object *object;  /* NULL: none that is known here */
     const struct cost_found *found;    /* NULL: the vendor was not asked */

@@ -78,14 +78,16 @@ static struct pack_condition has_sum[] = {{CONDITION_ABSENT, true, ANSWER_SUM, T
 static struct pack_condition not_confirmed[] = {{CONDITION_EQUALS, true, CONFIRM, TEXT("true")}};
 
 static struct pack_settle create_settles[] = {
-    {has_succeeded, COUNT(has_succeeded), MINOR(RECEIVED, ANSWER_CURRENCY)},
-    {is_2xx, COUNT(is_2xx), KIND(AMOUNT_KEEP)}};
+    {has_succeeded, COUNT(has_succeeded), MINOR(RECEIVED, ANSWER_CURRENCY), false},
+    {is_2xx, COUNT(is_2xx), KIND(AMOUNT_KEEP), false}};
 static struct pack_settle plain_settles[] = {
-    {has_failed, COUNT(has_failed), KIND(AMOUNT_NONE)},
-    {is_2xx, COUNT(is_2xx), MINOR(ANSWER_SUM, ANSWER_CURRENCY)}};
-static struct pack_settle message_settles[] = {{is_2xx, COUNT(is_2xx), KIND(AMOUNT_RESERVED)},
-                                               {is_4xx, COUNT(is_4xx), KIND(AMOUNT_NONE)}};
-static struct pack_settle careless_settles[] = {{has_sum, COUNT(has_sum), KIND(AMOUNT_NONE)}};
+    {has_failed, COUNT(has_failed), KIND(AMOUNT_NONE), false},
+    {is_2xx, COUNT(is_2xx), MINOR(ANSWER_SUM, ANSWER_CURRENCY), false}};
+static struct pack_settle message_settles[] = {
+    {is_2xx, COUNT(is_2xx), KIND(AMOUNT_RESERVED), false},
+    {is_4xx, COUNT(is_4xx), KIND(AMOUNT_NONE), false}};
+static struct pack_settle careless_settles[] = {
+    {has_sum, COUNT(has_sum), KIND(AMOUNT_NONE), false}};
 
 static struct pack_cost costs[] = {
     [COST_CREATE] = {.name = TEXT("open"),

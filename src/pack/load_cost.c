@@ -357,6 +357,16 @@ static int load_settle_if(struct json_in *in, const struct json_place *at, json_
     return load_conditions(in, at, value, t, &settle->conditions, &settle->condition_count);
 }
 
+static int load_by_secret(struct json_in *in, const struct json_place *at, json_t *value,
+                          void *target)
+{
+    struct amount_target *t = target;
+    struct pack_settle *settle =
+        (struct pack_settle *)(void *)((char *)t->amount - offsetof(struct pack_settle, amount));
+
+    return json_in_bool(in, at, value, &settle->by_secret);
+}
+
 static int load_settle_amount(struct json_in *in, const struct json_place *at, json_t *value,
                               void *target)
 {
@@ -379,7 +389,8 @@ int load_settle_rules(struct json_in *in, const struct json_place *at, json_t *v
                       struct load_cost_target *cost, struct pack_settle **rules, size_t *rule_count)
 {
     static const struct json_member members[] = {{"if", JSON_REQUIRED, load_settle_if},
-                                                 {"amount", JSON_REQUIRED, load_settle_amount}};
+                                                 {"amount", JSON_REQUIRED, load_settle_amount},
+                                                 {"by_secret", JSON_OPTIONAL, load_by_secret}};
     size_t count = json_array_size(value);
     struct json_place here = {.up = at};
 
@@ -394,7 +405,7 @@ int load_settle_rules(struct json_in *in, const struct json_place *at, json_t *v
         struct pack_amount *amount = &all[*rule_count + here.index].amount;
         struct amount_target target = {cost, amount, true};
         clear_amount(amount);
-        if (json_in_object(in, &here, json_array_get(value, here.index), members, 2, &target) !=
+        if (json_in_object(in, &here, json_array_get(value, here.index), members, 3, &target) !=
             0) {
             return -1;
         }

@@ -229,6 +229,9 @@ struct pack_settle {
     struct pack_condition *conditions; /* all must hold */
     size_t condition_count;
     struct pack_amount amount;
+    /* It may still move only because the client has a secret of it; where that is redacted from
+     * what the client sees, nothing is held. */
+    bool by_secret;
 };
 
 /* A GET of ours, that finds what a request would move.  `{path:NAME}` is a parameter of the
@@ -434,7 +437,7 @@ struct config {
     size_t proxy_from_count;
     uint64_t ttl_default_ms, ttl_max_ms;
     bool self_revoke;
-    bool dial_private; /* tunnels to other hosts may end at private addresses */
+    bool dial_private;     /* tunnels to other hosts may end at private addresses */
     uint64_t memory_bytes; /* ceiling; 0: a quarter of RAM */
     uint32_t gates;        /* that share it */
     /* Not on the wire: header_is_credential()'s, sorted. */

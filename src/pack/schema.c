@@ -120,7 +120,8 @@ static const struct wire_schema put_schema = WIRE_SCHEMA(struct pack_put, put_fi
 
 static const struct wire_field settle_fields[] = {
     A(pack_settle, conditions, condition_count, PACK_LIST_MAX, &condition_schema),
-    WIRE_STRUCT(struct pack_settle, amount, &amount_schema)};
+    WIRE_STRUCT(struct pack_settle, amount, &amount_schema),
+    WIRE_BOOL(struct pack_settle, by_secret)};
 static const struct wire_schema settle_schema = WIRE_SCHEMA(struct pack_settle, settle_fields);
 
 static const struct wire_field fetch_fields[] = {

@@ -17,7 +17,7 @@ struct reading {
     struct policy *policy;
     int64_t now_ms;
     uint64_t named;
-    bool has_expiry;
+    bool has_expiry, has_own_objects;
     struct err *err;
 };
 
@@ -243,9 +243,8 @@ static int read_client_secret(struct reading *reading, const char *name, json_t 
     if (read_choice(reading, name, value, choices, 2, &choice) < 0) {
         return -1;
     }
-    /* A rule that is taken and not applied would be worse than none. */
-    return choice == 1 ? err_set(reading->err, "%s: redact is not applied by this version", name)
-                       : 0;
+    reading->policy->redact_client_secret = choice == 1;
+    return 0;
 }
 
 static int read_own_objects(struct reading *reading, const char *name, json_t *value)
@@ -253,8 +252,9 @@ static int read_own_objects(struct reading *reading, const char *name, json_t *v
     if (!json_is_boolean(value) && !json_is_null(value)) {
         return err_set(reading->err, "%s is true or false", name);
     }
-    return json_is_true(value) ? err_set(reading->err, "%s is not applied by this version", name)
-                               : 0;
+    reading->policy->own_objects_only = json_is_true(value);
+    reading->has_own_objects = json_is_boolean(value);
+    return 0;
 }
 
 /* ---- the tables ---- */
@@ -510,6 +510,10 @@ int policy_parse(json_t *body, const struct config *config, int64_t now_ms, stru
         uint64_t ttl_ms = config->ttl_default_ms < config->ttl_max_ms ? config->ttl_default_ms
                                                                       : config->ttl_max_ms;
         policy.expires_at_ms = now_ms + (int64_t)ttl_ms;
+    }
+    if (!reading.has_own_objects) {
+        /* Tenants share a vendor's account; none is to touch what another has made. */
+        policy.own_objects_only = policy.tenant.len > 0;
     }
     *ret = policy;
     return 0;

@@ -115,7 +115,17 @@ static void test_defaults_and_spellings(void)
           p.token_style == TOKEN_VK && !p.own_objects_only && p.requests_per_minute == 0);
     CHECK(parse("{\"agent_run_label\":\"x\"," REQUIRED "}", &p, &err) == 0 &&
           str_equal(p.label, STR("x")));
-    CHECK(parse("{\"tenant\":\"acme\"," REQUIRED "}", &p, &err) == 0 && !p.own_objects_only);
+    CHECK(parse("{\"tenant\":\"acme\"," REQUIRED "}", &p, &err) == 0 && p.own_objects_only);
+    CHECK(parse("{\"tenant\":\"acme\",\"params\":{\"own_objects_only\":null}," REQUIRED "}", &p,
+                &err) == 0 &&
+          p.own_objects_only);
+    CHECK(parse("{\"tenant\":\"acme\",\"params\":{\"own_objects_only\":false}," REQUIRED "}", &p,
+                &err) == 0 &&
+          !p.own_objects_only);
+    CHECK(parse("{\"params\":{\"own_objects_only\":true,\"client_secret\":\"redact\"}," REQUIRED
+                "}",
+                &p, &err) == 0 &&
+          p.own_objects_only && p.redact_client_secret);
     CHECK(parse("{\"total_usd_cap\":null," REQUIRED "}", &p, &err) == 0 && p.total_cap_given &&
           p.total_cap == MONEY_NONE);
     CHECK(parse("{\"expires_at\":\"2026-11-27T02:00:00+01:00\"," REQUIRED "}", &p, &err) == 0 &&
@@ -152,8 +162,6 @@ static void test_refusals(void)
         {"{\"params\":{\"models\":[1]}," REQUIRED "}", "models"},
         {"{\"params\":{\"client_secret\":\"hide\"}," REQUIRED "}", "client_secret"},
         {"{\"params\":{\"own_objects_only\":1}," REQUIRED "}", "own_objects_only"},
-        {"{\"params\":{\"own_objects_only\":true}," REQUIRED "}", "own_objects_only"},
-        {"{\"params\":{\"client_secret\":\"redact\"}," REQUIRED "}", "client_secret"},
         {"{\"vendor\":\"shop\",\"daily_usd_cap\":1,\"allowed_endpoints\":\"/v1\"}",
          "allowed_endpoints"},
         {"{\"vendor\":\"shop\",\"daily_usd_cap\":\"a lot\",\"allowed_endpoints\":[\"/v1\"]}",

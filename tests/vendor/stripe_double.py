@@ -8,7 +8,7 @@ What a test may set on the server:
     clock_offset   seconds by which its clock is ahead
     forbidden      beginnings of paths that the stored key may not GET: 403
     lose_answers   so many answers of POSTs are lost: done, and the connection reset
-    pause          seconds that a POST takes
+    pause          seconds that a POST takes; `begun` counts those
     balance        cents that payouts and transfers may take; None: any
 """
 
@@ -78,6 +78,7 @@ class Stripe(Handler):
             self.respond(status, stored, [("Idempotent-Replayed", "true")])
             return
         if self.server.pause:
+            self.server.begun += 1
             time.sleep(self.server.pause)
         try:
             status, stored, facts = self.perform(path, form)
@@ -397,6 +398,6 @@ class Stripe(Handler):
 def make(secret, cert, key, log_path=None, port=0):
     double = Double(Stripe, secret, cert, key, log_path, port, answers={}, objects={}, accounts={},
                     events=[], numbers=itertools.count(1), clock_offset=0, forbidden=(),
-                    lose_answers=0, pause=0, balance=None)
+                    lose_answers=0, pause=0, begun=0, balance=None)
     double.lock = threading.RLock()
     return double
