@@ -13,6 +13,7 @@ import unittest
 
 import containers
 import harness
+import test_recipes
 
 sys.path.insert(0, str(harness.ROOT / "clients" / "python"))
 
@@ -179,6 +180,21 @@ class Engines:
 @needs("dockerd", "runc", "nsenter")
 class Docker(Engines, Place):
     make_engine = containers.Docker
+
+    def test_the_recipe(self):
+        """docs/recipes/docker.md, word for word but for where the socket is."""
+        program = test_recipes.blocks("docker.md", "python")[0][0]
+        self.assertEqual(program.count("/run/keybrake-door/door.sock"), 1)
+        done = subprocess.run(
+            ["/usr/bin/python3", "-c", program.replace("/run/keybrake-door/door.sock", str(self.socket))],
+            text=True, capture_output=True, timeout=90, check=False,
+            env={"PATH": "/usr/bin:/bin", "DOCKER_HOST": f"unix://{self.engine.socket}",
+                 "KEYBRAKE_DATA": str(self.keybrake.data),
+                 "PYTHONPATH": str(harness.ROOT / "clients" / "python")})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn('"amount": 2000', done.stdout.replace('"amount":2000', '"amount": 2000'))
+        key, = self.keybrake.api("GET", "/v1/keys?label=docker/agent-7")["data"]
+        self.assertEqual((key["status"], key["held_usd"]), ("revoked", "20.00"))
 
     def test_the_line_that_env_prints(self):
         """docker run with the variables of `keybrake key issue`, and nothing of ours installed."""

@@ -3,12 +3,14 @@
 
 import http.client
 import json
-import os
 import pathlib
+import re
+import shutil
 import socket
 import ssl
 import struct
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -138,6 +140,52 @@ class Anywhere(harness.Case):
                                  stdin=key["token"], check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("cannot reach http://0.0.0.0:", done.stderr)
+
+
+class Deployment(unittest.TestCase):
+    """docs/deploy.md: its settings, with ports and files that a test may have."""
+
+    def test_its_settings(self):
+        place = harness.Place()
+        self.addCleanup(place.remove)
+        text = (harness.ROOT / "docs" / "deploy.md").read_text()
+        settings, = [json.loads(block) for block in re.findall(r"^```json\n(\{.*?)^```", text,
+                                                               re.MULTILINE | re.DOTALL)]
+        server = harness.Keybrake(place, scheme="https")
+        settings["listen"] = [f"0.0.0.0:{server.door_port}", f"[::]:{harness.free_port()}"]
+        settings["control"] = f"127.0.0.1:{server.control_port}"
+        settings["tls_cert"] = str(place.certificates / "cert.pem")
+        settings["tls_key"] = str(place.certificates / "cert.key")
+        (place.path / "keybrake.json").write_text(json.dumps(settings))
+        server.init()
+        more = ["--user", "nobody"] if harness.AS_ROOT else []
+        checked = server.run("serve", "--check", "--config", place.path / "keybrake.json", *more)
+        self.assertEqual(checked.returncode, 0)
+        server.log = open(server.log_path, "ab")
+        server.process = subprocess.Popen(
+            [server.binary, "serve", "--data", server.data, "--config", place.path / "keybrake.json",
+             *more], stdout=subprocess.PIPE, stderr=server.log, start_new_session=True)
+        self.addCleanup(server.kill)
+        server.wait_ready()
+        server.api("PUT", "/v1/credentials/stripe", {"vendor": "stripe",
+                                                     "secret": harness.fake_secret("stripe")})
+        key = server.api("POST", "/v1/keys", {
+            "vendor": "stripe", "daily_usd_cap": 1, "allowed_endpoints": ["/v1/balance"]})
+        self.assertEqual(key["env"]["STRIPE_API_BASE"], "https://broker.example.com/stripe")
+        status, headers, _ = server.ask(key["token"], "GET", "/stripe/v1/charges")
+        self.assertEqual((status, headers["keybrake-denied"]), (403, "endpoint_not_allowed"))
+
+    def test_the_unit(self):
+        if shutil.which("systemd-analyze") is None:
+            self.skipTest("systemd-analyze is not here")
+        unit = (harness.ROOT / "dist" / "keybrake.service").read_text()
+        self.assertIn("/usr/local/bin/keybrake serve", unit)
+        with tempfile.TemporaryDirectory() as place:
+            path = pathlib.Path(place, "keybrake.service")
+            path.write_text(unit.replace("/usr/local/bin/keybrake", harness.BINARY))
+            done = subprocess.run(["systemd-analyze", "verify", "--man=no", path], text=True,
+                                  capture_output=True, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
 
 
 class Balancer(harness.Case):

@@ -6,10 +6,12 @@
         double.url, double.calls, double.alive                         and answers too late)
 """
 
+import base64
 import http.server
 import json
 import re
 import socketserver
+import struct
 import threading
 import time
 import urllib.parse
@@ -42,10 +44,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def send(self, status, value):
-        data = b"" if value is None else json.dumps(value).encode()
+        stream = isinstance(value, bytes)
+        data = b"" if value is None else value if stream else json.dumps(value).encode()
         self.send_response(status)
         if value is not None:
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", "application/connect+json" if stream
+                             else "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -56,7 +60,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         call = {"method": self.command, "path": path, "query": dict(urllib.parse.parse_qsl(query)),
                 "headers": {k.lower(): v for k, v in self.headers.items()},
-                "body": json.loads(raw) if raw else None, "at": time.monotonic()}
+                "body": json.loads(raw) if raw[:1] == b"{" else None, "at": time.monotonic()}
         if double.on_call:
             call["noted"] = double.on_call(call)
         double.calls.append(call)
@@ -120,7 +124,17 @@ class E2b(Double):
         ("GET", "/v2/sandboxes", "list"),
         ("POST", "/sandboxes/([^/]+)/timeout", "extend"),
         ("DELETE", "/sandboxes/([^/]+)", "kill"),
+        ("POST", "/process.Process/Start", "run"),
     ]
+
+    def do_run(self, call):
+        """A command's start, output and end, as Connect streams them."""
+        events = [{"event": {"start": {"pid": 7}}},
+                  {"event": {"data": {"stdout": base64.b64encode(b"hello from the double\n").decode()}}},
+                  {"event": {"end": {"exitCode": 0, "exited": True, "status": "exit status 0"}}}]
+        frames = [(0, event) for event in events] + [(2, {})]
+        return 200, b"".join(struct.pack(">BI", flag, len(json.dumps(event)))
+                             + json.dumps(event).encode() for flag, event in frames)
 
     def do_create(self, call):
         name = f"isbx{len(self.alive) + 1}"
