@@ -2,7 +2,6 @@
 """What operators say of money: holds, exchange rates, the clock; and what they are told."""
 
 import json
-import subprocess
 import time
 
 import harness
@@ -197,6 +196,84 @@ class Budgets(Money):
         self.keybrake.stop()
         self.keybrake.start()
         self.assertEqual(self.charge(key, 1)[0], 200)
+
+
+class Reconcile(Money):
+    def write(self, *lines):
+        path = self.place.path / "vendor.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return str(path)
+
+    def reconcile(self, path, code):
+        done = self.keybrake.run("reconcile", "--vendor-log", path, "--json", check=False)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def test_every_difference(self):
+        key = self.issue(daily_usd_cap=100)
+        charges = [json.loads(self.charge(key, amount)[2])["id"] for amount in (1000, 2000, 3000)]
+        _, headers, _ = self.ask(key, "POST", "/stripe/v1/payouts", "amount=500&currency=usd", FORM)
+        self.assertEqual(self.intent(key, 700), 200)  # held: nothing has moved
+        lines = [{"vendor": "stripe", "object": c, "amount_minor": a, "currency": "usd"}
+                 for c, a in zip(charges, (1000, 2000, 3000))]
+        payout = {"vendor": "stripe", "request_id": headers["request-id"], "amount_usd": "5.00"}
+        self.assertEqual(self.reconcile(self.write(*lines, payout), 0), [])
+        done = self.keybrake.run("reconcile", "--vendor-log", self.write(*lines, payout))
+        self.assertIn("no differences", done.stdout)
+        lines[0]["amount_minor"] = 900
+        del lines[1]
+        stranger = {"vendor": "stripe", "object": "ch_other", "amount_usd": "1", "at": "x"}
+        found = self.reconcile(self.write(*lines, payout, stranger), 1)
+        self.assertEqual({(d["difference"], d["object"], d["vendor_usd"], d["keybrake_usd"])
+                          for d in found},
+                         {("amount", charges[0], "9.00", "10.00"),
+                          ("not_at_vendor", charges[1], "0.00", "20.00"),
+                          ("only_at_vendor", "ch_other", "1.00", "0.00")})
+        # What it says is to be done makes an end of it.
+        for one in found:
+            if one["remedy"].startswith("keybrake holds") or "voided" in one["remedy"]:
+                words = one["remedy"][one["remedy"].index("holds"):].split()
+                self.keybrake.run(*words)
+        found = self.reconcile(self.write(*lines, payout, stranger), 1)
+        self.assertEqual([d["object"] for d in found], ["ch_other"])
+        text = self.keybrake.run("reconcile", "--vendor-log", self.write(stranger), check=False)
+        self.assertEqual(text.returncode, 1)
+        self.assertIn("rotate", text.stdout)
+
+    def test_logs_that_are_none(self):
+        good = {"vendor": "stripe", "object": "a", "amount_usd": "1"}
+        for change in [{"vendor": None}, {"object": None}, {"amount_usd": None},
+                       {"amount_usd": "1e3"}, {"amount_usd": 1}, {"amount_usd": "-1"},
+                       {"amount_minor": 5}, {"more": 1},
+                       {"amount_usd": None, "amount_minor": 5, "currency": "eur"},
+                       {"amount_usd": None, "amount_minor": -5, "currency": "usd"},
+                       {"amount_usd": None, "amount_minor": 5.5, "currency": "usd"}]:
+            line = {k: v for k, v in {**good, **change}.items() if v is not None}
+            done = self.keybrake.run("reconcile", "--vendor-log", self.write(line), check=False)
+            self.assertEqual(done.returncode, 1, change)
+            self.assertIn("line 1", done.stderr, change)
+        for text in ["[]", "{", '{"vendor":"a","vendor":"b"}', "1"]:
+            path = self.place.path / "bad.jsonl"
+            path.write_text(text)
+            done = self.keybrake.run("reconcile", "--vendor-log", path, check=False)
+            self.assertEqual(done.returncode, 1, text)
+        self.assertEqual(self.keybrake.run("reconcile", check=False).returncode, 2)
+        self.assertEqual(self.keybrake.run("reconcile", "--vendor-log", "/nonexistent",
+                                           check=False).returncode, 1)
+
+
+class Doctor(Money):
+    def finding(self):
+        done = self.keybrake.run("doctor", "--json", check=False)
+        rows = json.loads(done.stdout)["data"]
+        return [row for row in rows if row["subject"] == "admissions"][0]
+
+    def test_each_admission_is_within_its_caps(self):
+        key = self.issue(daily_usd_cap=5)
+        for amount in (100, 200, 200, 100):
+            self.charge(key, amount)
+        self.eventually(lambda: "3 admissions" in json.dumps(self.finding()))
+        self.assertEqual(self.finding()["grade"], "ok")
 
 
 class Rates(Money):

@@ -73,6 +73,8 @@ const struct command commands[] = {
     {"holds resolve", "ID STATE [AMOUNT]",
      "say what became of one: posted AMOUNT (dollars, in all), or voided", run_holds_resolve,
      OPTIONS(holds_resolve_options)},
+    {"reconcile", "", "compare what the vendor says happened with what was counted", run_reconcile,
+     OPTIONS(reconcile_options)},
     {"token add", "", "make an operator's token", run_token_add, OPTIONS(token_add_options)},
     {"token list", "", "operators' tokens", run_token_list, OPTIONS(json_options)},
     {"token rm", "ID", "end an operator's token", run_token_rm, OPTIONS(json_options)},

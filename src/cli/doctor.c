@@ -19,10 +19,12 @@
 #include "cli/doctor.h"
 #include "os/confine.h"
 #include "sandbox/attach.h"
+#include "store/admissions.h"
 
 enum {
     FILES_WANTED = 16384,
     DISK_FULL_PERCENT = 80,
+    ADMISSIONS_LOOKED_AT = 1000000, /* rows of requests, the newest */
     /* No clock of a machine that runs this is right before then. */
     BUILT_YEAR = 2026,
 };
@@ -250,6 +252,45 @@ static void print_json(const struct findings *findings)
     buf_clear(&text);
 }
 
+static bool has_database(const char *dir)
+{
+    char path[4096];
+    struct stat about;
+
+    (void)snprintf(path, sizeof(path), "%s/db/keybrake.db", dir);
+    return stat(path, &about) == 0;
+}
+
+/* The rule on which everything stands, once more from the rows. */
+static void look_at_admissions(struct findings *findings, const char *dir)
+{
+    struct admissions_report report;
+    struct err err = {""};
+    struct finding *one;
+
+    if (admissions_check(dir, ADMISSIONS_LOOKED_AT, &report, &err) != 0) {
+        one = doctor_find(findings, WEAKER, "admissions",
+                          "run doctor as the user that the data directory belongs to");
+        doctor_say(one, "not checked: %s", err.text);
+        return;
+    }
+    bool good = report.over == 0 && report.unreadable == 0;
+    one = doctor_find(findings, good ? GOOD : BROKEN, "admissions",
+                      good ? NULL
+                           : "this must not be: stop the server, keep the data directory, and run "
+                             "`keybrake audit verify`");
+    if (good) {
+        doctor_say(one, "posted + held + asked was within every cap at each of %llu admissions%s",
+                   (unsigned long long)report.checked, report.complete ? "" : ", the newest");
+    } else {
+        doctor_say(one,
+                   "of %llu admissions %llu were above a cap and %llu cannot be read; the first is "
+                   "row %llu of the audit",
+                   (unsigned long long)report.checked, (unsigned long long)report.over,
+                   (unsigned long long)report.unreadable, (unsigned long long)report.first);
+    }
+}
+
 int run_doctor(const struct invocation *invocation)
 {
     static struct findings findings; /* large */
@@ -263,6 +304,9 @@ int run_doctor(const struct invocation *invocation)
     look_at_disk(&findings, data_directory(invocation));
     look_at_data(&findings, data_directory(invocation));
     look_at_time(&findings);
+    if (has_database(data_directory(invocation))) {
+        look_at_admissions(&findings, data_directory(invocation));
+    }
     doctor_look_at_processes(&findings, data_directory(invocation));
     if (option_given(invocation, "json")) {
         print_json(&findings);

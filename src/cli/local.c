@@ -158,8 +158,8 @@ static int receive_body(int fd, const struct http_head *head, struct buf *in, st
         struct str rest = buf_str(in), data;
         size_t before = rest.len;
         enum http_body_result result = http_body_read(&framing, &rest, &data);
-        bool good = result != HTTP_BODY_BAD &&
-                    (result != HTTP_BODY_DATA || buf_add_str(body, data));
+        bool good =
+            result != HTTP_BODY_BAD && (result != HTTP_BODY_DATA || buf_add_str(body, data));
         buf_consume(in, before - rest.len);
         if (result == HTTP_BODY_END) {
             return 0;
