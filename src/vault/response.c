@@ -62,8 +62,14 @@ bool response_is_stream(const struct http_head *head)
 static bool is_dropped(const struct http_head *head, struct str name,
                        const struct response_rules *rules)
 {
-    static const char *const dropped[] = {"set-cookie", "set-cookie2",    "alt-svc",
-                                          "refresh",    "content-length", "via"};
+    static const char *const dropped[] = {"set-cookie",
+                                          "set-cookie2",
+                                          "alt-svc",
+                                          "refresh",
+                                          "content-length",
+                                          "via",
+                                          "proxy-authenticate",
+                                          "proxy-authentication-info"};
 
     for (size_t i = 0; i < sizeof(dropped) / sizeof(dropped[0]); i++) {
         if (str_equal(name, str_from(dropped[i]))) {

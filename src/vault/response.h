@@ -2,9 +2,9 @@
 /*
  * response: what of a vendor's answer the client may see.
  *
- * Dropped are hop-by-hop and framing fields, Set-Cookie, Alt-Svc, Refresh, and names that are
- * keybrake's own.  A Location on the vendor's host leads back to the door, any other is removed.
- * A coded body is decoded, so that it can be searched.
+ * Dropped are hop-by-hop and framing fields, Set-Cookie, Alt-Svc, Refresh, Proxy-*, and names that
+ * are keybrake's own.  A Location on the vendor's host leads back to the door, any other is
+ * removed. A coded body is decoded, so that it can be searched.
  */
 #ifndef VAULT_RESPONSE_H
 #define VAULT_RESPONSE_H

@@ -20,6 +20,9 @@ Below /v1/double/ every vendor has a few paths of its own, for faults and bulk:
     redirect-away        302 to another host, with the credential in the Location
     cookie               Set-Cookie and Alt-Svc
     gzip                 a gzip body although identity was asked for
+    coded/HOW            the credential and more in a body coded so: gzip, deflate, twice, trailing,
+                         cut, bad, two (headers), x-gzip, br, zstd, unknown
+    page/CODING          what the test laid down as `page`, said to be coded so
     split/N              echoes the Authorization header, cut into chunks of N bytes
     raw/HEX              these very bytes as the answer
 """
@@ -34,6 +37,7 @@ import struct
 import threading
 import time
 import urllib.parse
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -193,6 +197,10 @@ class Handler(BaseHTTPRequestHandler):
         elif name == "gzip":
             self.answer(200, headers=[("Content-Encoding", "gzip")],
                         raw=gzip.compress(json.dumps({"key": self.presented()}).encode()))
+        elif name == "page":
+            self.answer(200, headers=[("Content-Encoding", args[0])], raw=self.server.page)
+        elif name == "coded":
+            self.coded(args[0])
         elif name == "split":
             self.begin_chunks("text/plain")
             text = self.headers.get("Authorization", "").encode()
@@ -205,6 +213,21 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         else:
             self.answer(404, self.error_body(404))
+
+    def coded(self, how):
+        """Some of these say what they are, some do not, and some are not what they say."""
+        text = json.dumps({"key": self.presented(), "filler": "x" * 5000}).encode()
+        zipped = gzip.compress(text)
+        names, body = {
+            "gzip": (["gzip"], zipped), "x-gzip": (["X-GZip"], zipped),
+            "deflate": (["deflate"], zlib.compress(text)),
+            "twice": (["gzip, gzip"], gzip.compress(zipped)),
+            "two": (["gzip", "gzip"], gzip.compress(zipped)),
+            "trailing": (["gzip"], zipped + text), "members": (["gzip"], zipped + zipped),
+            "cut": (["gzip"], zipped[:-20]), "bad": (["gzip"], zipped[:40] + b"?" * 40),
+            "liar": (["gzip"], text), "br": (["br"], text), "zstd": (["zstd"], text),
+            "unknown": (["rot13"], text), "identity": (["identity"], text)}[how]
+        self.answer(200, headers=[("Content-Encoding", name) for name in names], raw=body)
 
     def error_body(self, status):
         return {"error": {"type": "api_error", "message": f"double says {status}"}}
