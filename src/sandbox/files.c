@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <linux/mount.h>
 #include <stdio.h>
@@ -506,7 +507,41 @@ static int write_bundle(struct str ca_pem, struct err *err)
     return rc;
 }
 
-static int trust(struct str ca_pem, struct err *err)
+/* Lists that libraries bring along (certifi, older stripe-python, pip): in the system's Python, and
+ * in a virtual environment of the working directory. */
+static int trust_libraries(const char *directory, struct err *err)
+{
+    static const char libraries[] =
+        "{certifi/cacert.pem,stripe/data/ca-certificates.crt,pip/_vendor/certifi/cacert.pem}";
+    static const char *const places[] = {"usr/lib/python3/dist-packages",
+                                         "usr/local/lib/python3*/{dist,site}-packages",
+                                         "%s/{.venv,venv,env}/lib/python3*/site-packages"};
+    int rc = 0;
+
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]) && rc == 0; i++) {
+        char pattern[PATH_MAX + sizeof(libraries) + 64];
+        size_t used;
+        glob_t found = {0};
+        bool is_ours = strncmp(places[i], "%s", 2) == 0;
+        if (is_ours && strpbrk(directory, "*?[{\\") != NULL) {
+            continue; /* its name would be taken for a pattern */
+        }
+        used = (size_t)snprintf(pattern, sizeof(pattern), "%s%s/%s", is_ours ? directory + 1 : "",
+                                is_ours ? places[i] + 2 : places[i], libraries);
+        if (used < sizeof(pattern) && glob(pattern, GLOB_BRACE | GLOB_NOSORT, NULL, &found) == 0) {
+            for (size_t k = 0; k < found.gl_pathc && rc == 0; k++) {
+                struct stat about;
+                if (lstat(found.gl_pathv[k], &about) == 0 && S_ISREG(about.st_mode)) {
+                    rc = mounts_bind(FILES_BUNDLE + 1, found.gl_pathv[k], err);
+                }
+            }
+        }
+        globfree(&found);
+    }
+    return rc;
+}
+
+static int trust(const char *directory, struct str ca_pem, struct err *err)
 {
     if (ca_pem.len == 0) {
         return 0;
@@ -524,12 +559,12 @@ static int trust(struct str ca_pem, struct err *err)
             }
         }
     }
-    return 0;
+    return trust_libraries(directory, err);
 }
 
 int files_enter(struct files *files, struct str session_ca_pem, struct err *err)
 {
-    if (trust(session_ca_pem, err) < 0 || mounts_enter(err) < 0) {
+    if (trust(files->directory, session_ca_pem, err) < 0 || mounts_enter(err) < 0) {
         return -1;
     }
     /* Again: the old one lies under the new mounts. */
