@@ -392,6 +392,19 @@ class Turns(Objects):
         self.assertEqual(self.money(key), (20, 0))
 
 
+    def test_after_ten_seconds_it_is_409(self):
+        key = self.issue()
+        self.double.pause = 12
+        again = {"Idempotency-Key": "slow-one"}
+        form = {"amount": 1000, "currency": "usd"}
+        results = self.race(2, lambda i: (time.sleep(0.2 * i), self.post(
+            key, "/v1/payment_intents", again, **form))[1])
+        self.assertEqual([r[0] for r in results], [200, 409])
+        self.assertEqual(results[1][2]["keybrake-denied"], "in_flight")
+        self.assertEqual(results[1][2]["stripe-should-retry"], "true")
+        self.assertEqual(self.money(key), (0, 10))
+
+
 class LostAnswers(Objects):
     """The vendor did it, and its answer never came."""
 
@@ -464,6 +477,41 @@ class LostAnswers(Objects):
                       payment_method="pm_card_visa")
         except OSError:
             pass
+
+
+class Messages(harness.Case):
+    """Twilio tells its price later: held at the estimate until then."""
+
+    vendors = ["twilio"]
+
+    def send(self, key):
+        account = harness.others.Twilio.ACCOUNT
+        headers = {**FORM, "Authorization": harness.basic(account, key["token"])}
+        status, _, body = self.keybrake.ask(
+            None, "POST", f"/twilio/2010-04-01/Accounts/{account}/Messages.json",
+            "To=%2B14155550100&From=%2B14155550101&Body=hello", headers)
+        return status, json.loads(body)
+
+    def test_held_until_the_price_is_read(self):
+        key = self.issue(vendor="twilio", allowed_endpoints=["messages.create"])
+        status, body = self.send(key)
+        self.assertEqual(status, 201, body)
+        spent, held, _ = self.spent(key)
+        self.assertEqual(spent, "0.00")
+        self.assertGreater(float(held), 0)
+        self.doubles["twilio"].objects[body["sid"]]["price"] = "-0.00750"
+        # A key that ends has its holds looked at.
+        self.keybrake.api("DELETE", f"/v1/keys/{key['id']}")
+        self.eventually(lambda: self.spent(key)[:2] == ("0.0075", "0.00"), 10)
+
+    def test_still_held_while_there_is_no_price(self):
+        key = self.issue(vendor="twilio", allowed_endpoints=["messages.create"])
+        self.send(key)
+        held = self.spent(key)[1]
+        since = len(self.doubles["twilio"].calls)
+        self.keybrake.api("DELETE", f"/v1/keys/{key['id']}")
+        self.eventually(lambda: len(self.doubles["twilio"].calls) > since, 10)
+        self.assertEqual(self.spent(key)[:2], ("0.00", held))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@
 #include "judge/number.h"
 #include "judge/revoke.h"
 #include "judge/tunnel.h"
+#include "judge/watch.h"
 
 enum { DAY_MS = 24 * 3600 * 1000 };
 
@@ -198,6 +199,9 @@ void key_end(struct judge *judge, struct key *key, enum key_status status)
     key->status = status;
     key->ended_at_ms = judge->clock.now_ms;
     count_end(judge, key);
+    if (key->open_holds > 0) {
+        watch_key_ended(judge, key);
+    }
 }
 
 enum key_status key_status_now(const struct judge *judge, const struct key *key)

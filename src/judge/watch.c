@@ -197,10 +197,24 @@ void watch_key_ended(struct judge *judge, const struct key *key)
 
 static void look_later(struct watch *watch)
 {
+    const struct judge *judge = watch->judge;
+    const struct hold *hold = holds_find(judge, watch->hold);
+    uint64_t wait = wait_ms(watch);
+
     watch->looks++;
     watch->pages = 0;
     watch->after[0] = '\0';
-    again_in(watch, wait_ms(watch));
+    if (hold != NULL && hold->row.state == HOLD_HELD) {
+        /* No later than when its estimate becomes what it cost. */
+        const struct pack_object *kind = subject_of(judge, hold).kind;
+        int64_t left =
+            kind == NULL || kind->estimate_ms == 0
+                ? INT64_MAX
+                : hold->row.opened_at_ms + (int64_t)kind->estimate_ms - judge->clock.now_ms;
+        left = left < SECOND ? SECOND : left;
+        wait = wait < (uint64_t)left ? wait : (uint64_t)left;
+    }
+    again_in(watch, wait);
 }
 
 /* An action on an object, of which nobody knows whether it was done, while another hold has the
@@ -313,7 +327,8 @@ static void on_object(void *ctx, const struct fetch_answer *answer)
     if (answer->status == 200 && answer->generation == subject.generation && subject.kind != NULL &&
         cost_settle_object(&question, subject.kind, hold->row.object, &held, answer->facts,
                            &settlement) &&
-        !settlement.estimated) {
+        !settlement.estimated &&
+        !(settlement.state == HOLD_HELD && estimate_due(judge, hold, subject.kind))) {
         apply(watch, hold, &settlement);
         return;
     }
