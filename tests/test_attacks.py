@@ -128,6 +128,29 @@ class Attacks(harness.Case):
             self.assertEqual(status, 403, (path, body))
         self.assertEqual(self.forwarded("twilio"), before)
 
+    def test_a_key_in_a_body_stays_what_it_is(self):
+        """A broker that fills placeholders wherever they stand mails the secret to who asks."""
+        key = self.issue(allowed_endpoints=["POST /v1/double/echo"],
+                         params={"flat_price_usd": "0.01"})
+        token = key["token"]
+        text = f"to=thief&a={token}&b=Bearer+{token}&c=%7B%7Bsecret_key%7D%7D&d=${{STRIPE_API_KEY}}"
+        headers = (f"X-Note: {token}\r\nX-Other: ${{secret_key}}\r\nCookie: k={token}\r\n"
+                   f"Referer: https://x/?{token}\r\n" + FORM)
+        before = self.forwarded()
+        self.send(key, "POST", f"/stripe/v1/double/echo?k={token}", headers, text)
+        for call in self.doubles["stripe"].calls[before:]:
+            sent = call["path"] + call["body"] + repr([h for h in call["headers"]
+                                                       if h[0].lower() != "authorization"])
+            self.assertNotIn(self.secrets["stripe"], sent)
+        self.assertEqual(self.forwarded(), before + 1)
+        self.assertEqual(self.doubles["stripe"].calls[-1]["body"], text)
+
+    def test_trace(self):
+        key = self.issue(allowed_endpoints=["/v1/*", "TRACE /v1/double/echo"],
+                         params={"flat_price_usd": "0.01"})
+        self.refused([(method, "/stripe/v1/double/echo", "", "")
+                      for method in ("TRACE", "TRACK", "DEBUG", "trace")], key)
+
     def test_pipelined_twins(self):
         """The same request ten times at once under one idempotency key: one is done."""
         key = self.issue(daily_usd_cap=50)
