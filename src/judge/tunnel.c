@@ -156,8 +156,8 @@ static bool find_key(struct judge *judge, const struct message_tunnel *ask,
     }
     if (found == NULL && ask->presented_count == 0) {
         (void)refuse(decision, VERDICT_MISSING_KEY,
-                     "this proxy wants a vault key as user or password: "
-                     "http://VAULT_KEY@HOST:PORT");
+                     "this proxy wants a vault key as password, or as user: "
+                     "http://keybrake:VAULT_KEY@HOST:PORT");
         return false;
     }
     if (found != NULL) {
@@ -327,6 +327,9 @@ static void send_refusal(struct request *request)
     }
     deny_render(NULL, &denial, request->arena, &answer);
     answer.reason = denial.message; /* all that most clients show of it */
+    /* Who is asked for credentials asks again here; others have no more to say, and some (Node)
+     * would wait for our close. */
+    answer.close = !who;
     if (who) {
         add_challenge(request->arena, &answer);
     }

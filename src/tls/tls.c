@@ -302,6 +302,10 @@ static int use_key(SSL_CTX *ctx, struct str pem, struct err *err)
 
 static const unsigned char alpn_http11[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
 
+/* What a server takes: clients that are told to speak 1.0 say so here. */
+static const unsigned char alpn_http1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1',
+                                           8, 'h', 't', 't', 'p', '/', '1', '.', '0'};
+
 static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                        const unsigned char *in, unsigned in_len, void *ctx)
 {
@@ -309,7 +313,7 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
 
     (void)ssl;
     (void)ctx;
-    if (SSL_select_next_proto(&chosen, out_len, alpn_http11, sizeof(alpn_http11), in, in_len) !=
+    if (SSL_select_next_proto(&chosen, out_len, alpn_http1, sizeof(alpn_http1), in, in_len) !=
         OPENSSL_NPN_NEGOTIATED) {
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     }
