@@ -130,6 +130,10 @@ class Stripe(Handler):
                         "resource_missing")
         return found
 
+    def word(self, form, name, default=""):
+        """true or false; stripe-python writes True and False."""
+        return form.get(name, default).lower()
+
     def number_of(self, form, name):
         text = form[name]
         if not text.isascii() or not text.isdigit():
@@ -213,7 +217,7 @@ class Stripe(Handler):
             amount = self.amount_of(form)
             if "Declined" in form.get("source", ""):
                 raise error(402, "card_error", "Your card was declined.", "card_declined")
-            captured = form.get("capture", "true") != "false"
+            captured = self.word(form, "capture", "true") != "false"
             body = self.new_charge(amount, form.get("currency"), captured)
             return 200, dict(body), {"moved": amount} if captured else {"opened": amount}
         if self.command == "GET" and not rest:
@@ -289,7 +293,7 @@ class Stripe(Handler):
             moved = invoice["amount_remaining"]
             invoice.update(status="paid", amount_paid=invoice["amount_due"], amount_remaining=0)
             self.keep(invoice)
-            out_of_band = form.get("paid_out_of_band") == "true"
+            out_of_band = self.word(form, "paid_out_of_band") == "true"
             return 200, dict(invoice), {} if out_of_band else {"moved": moved}
         return 200, dict(invoice), {}
 
@@ -343,7 +347,7 @@ class Stripe(Handler):
             intent["status"] = "requires_confirmation"
             intent["payment_method"] = form["payment_method"]
         self.keep(intent)
-        if form.get("confirm") == "true":
+        if self.word(form, "confirm") == "true":
             return self.confirm(intent, form)
         return 200, dict(intent), {"opened": amount}
 
@@ -385,7 +389,7 @@ class Stripe(Handler):
             raise bad("This PaymentIntent could not be captured",
                       "payment_intent_unexpected_state", payment_intent=dict(intent))
         intent["amount_received"] += amount
-        more = form.get("final_capture", "true") == "false" and amount < left
+        more = self.word(form, "final_capture", "true") == "false" and amount < left
         intent["amount_capturable"] = left - amount if more else 0
         if not more:
             intent["status"] = "succeeded"
