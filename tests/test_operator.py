@@ -262,6 +262,65 @@ class Reconcile(Money):
                                            check=False).returncode, 1)
 
 
+class CredentialTest(Money):
+    def check(self):
+        return self.keybrake.api("POST", "/v1/credentials/stripe/test")
+
+    def test_a_good_one(self):
+        shown = self.check()
+        self.assertTrue(shown["ok"], shown)
+        paths = {check["path"]: check for check in shown["checks"]}
+        self.assertIn("/v1/balance", paths)
+        intents = paths["/v1/payment_intents/keybrake_check"]
+        self.assertEqual(intents["result"], "ok")
+        self.assertIn("payment_intents.confirm", intents["needed_for"])
+        done = self.keybrake.run("credential", "test", "stripe")
+        self.assertIn("the credential is good", done.stdout)
+        self.assertNotIn(self.secrets["stripe"], done.stdout + json.dumps(shown))
+
+    def test_a_permission_that_is_missing(self):
+        double = self.doubles["stripe"]
+        before, double.forbidden = double.forbidden, ["/v1/charges"]
+        try:
+            shown = self.check()
+            done = self.keybrake.run("credential", "test", "stripe", check=False)
+        finally:
+            double.forbidden = before
+        self.assertFalse(shown["ok"])
+        bad = [check["path"] for check in shown["checks"] if check["result"] == "not_permitted"]
+        self.assertTrue(bad and all(path.startswith("/v1/charges") for path in bad), shown)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("permissions", done.stderr)
+
+    def test_one_that_the_vendor_refuses(self):
+        double = self.doubles["stripe"]
+        right, double.secret = double.secret, "sk_test_other" + "x" * 30
+        try:
+            shown = self.check()
+        finally:
+            double.secret = right
+        self.assertEqual((shown["ok"], {c["result"] for c in shown["checks"]}),
+                         (False, {"rejected"}))
+        with self.assertRaises(harness.Refusal) as caught:
+            self.keybrake.api("POST", "/v1/credentials/nobody/test")
+        self.assertEqual(caught.exception.status, 404)
+
+    def test_one_that_cannot_be_asked(self):
+        self.keybrake.api("PUT", "/v1/credentials/away", {
+            "vendor": "stripe", "secret": harness.fake_secret("stripe"), "allow_private": True,
+            "upstream": f"https://localhost:{harness.free_port()}"})
+        shown = self.keybrake.api("POST", "/v1/credentials/away/test")
+        self.assertEqual((shown["ok"], {c["result"] for c in shown["checks"]}),
+                         (False, {"unreachable"}))
+        self.keybrake.api("DELETE", "/v1/credentials/away")
+        self.keybrake.api("PUT", "/v1/credentials/gen", {
+            "vendor": "generic", "secret": "FAKE" + "x" * 30, "allow_private": True,
+            "upstream": f"https://localhost:{harness.free_port()}"})
+        with self.assertRaises(harness.Refusal) as caught:
+            self.keybrake.api("POST", "/v1/credentials/gen/test")
+        self.assertEqual(caught.exception.status, 422)
+
+
 class Doctor(Money):
     def finding(self):
         done = self.keybrake.run("doctor", "--json", check=False)

@@ -34,6 +34,8 @@ const struct command commands[] = {
     {"credential list", "", "what is stored; never the secrets", run_credential_list,
      OPTIONS(json_options)},
     {"credential show", "NAME", "one of them", run_credential_show, OPTIONS(json_options)},
+    {"credential test", "NAME", "ask the vendor whether it is good, and may read what is needed",
+     run_credential_test, OPTIONS(json_options)},
     {"credential rm", "NAME", "forget a real key", run_credential_rm,
      OPTIONS(credential_rm_options)},
     {"key issue", "", "make a vault key for a sandbox", run_key_issue, OPTIONS(key_issue_options)},

@@ -37,7 +37,8 @@ COMMAND_OPTIONS(egress_options);
 COMMAND_OPTIONS(json_options); /* --json alone */
 
 command_run run_init, run_serve, run_doctor;
-command_run run_credential_put, run_credential_list, run_credential_show, run_credential_rm;
+command_run run_credential_put, run_credential_list, run_credential_show, run_credential_rm,
+    run_credential_test;
 command_run run_key_issue, run_key_list, run_key_show, run_key_set, run_key_revoke, run_key_pause,
     run_key_resume;
 command_run run_env, run_run, run_attach, run_egress_nft, run_egress_docker, run_egress_k8s;

@@ -210,6 +210,38 @@ int run_credential_show(const struct invocation *invocation)
     return call_credential(invocation, "GET", "", STR_NONE);
 }
 
+int run_credential_test(const struct invocation *invocation)
+{
+    struct buf path;
+    json_t *answer = NULL;
+
+    buf_init(&path, 4096);
+    (void)buf_add_str(&path, STR("/v1/credentials"));
+    client_add_segment(&path, argument_nth(invocation, 0));
+    (void)buf_add_str(&path, STR("/test"));
+    (void)buf_add_char(&path, '\0');
+    int rc = talk(invocation, "POST", buf_str(&path).data, STR_NONE, &answer);
+    if (rc == EXIT_DONE) {
+        static const struct column columns[] = {
+            {"RESULT", "result"}, {"STATUS", "status"}, {"ASKED", "path"}};
+        if (option_given(invocation, "json")) {
+            print_json(answer);
+        } else {
+            print_table(json_object_get(answer, "checks"), columns,
+                        sizeof(columns) / sizeof(columns[0]));
+        }
+        const char *detail = json_string_value(json_object_get(answer, "detail"));
+        if (!json_is_true(json_object_get(answer, "ok"))) {
+            rc = say_refused("%s", detail == NULL ? "the credential is not good" : detail);
+        } else if (!option_given(invocation, "json")) {
+            (void)puts(detail == NULL ? "the credential is good" : detail);
+        }
+    }
+    json_decref(answer);
+    buf_clear(&path);
+    return rc;
+}
+
 int run_credential_rm(const struct invocation *invocation)
 {
     return call_credential(invocation, "DELETE",

@@ -31,6 +31,7 @@ static const struct route routes[] = {
     {"GET", "/v1/credentials/{id}", CALL_CREDENTIAL_GET, 0, NULL, NULL, NULL, NULL},
     {"PUT", "/v1/credentials/{id}", CALL_CREDENTIAL_PUT, ROUTE_BODY, NULL, NULL,
      credentials_run_put, NULL},
+    {"POST", "/v1/credentials/{id}/test", CALL_CREDENTIAL_TEST, 0, NULL, NULL, NULL, NULL},
     {"DELETE", "/v1/credentials/{id}", CALL_CREDENTIAL_REMOVE, ROUTE_BODY_MAY,
      credentials_build_remove, NULL, NULL, remove_queries},
 

@@ -33,6 +33,7 @@ static const struct {
     [CALL_CREDENTIAL_LIST] = {call_credential_list, READERS, false},
     [CALL_CREDENTIAL_GET] = {call_credential_get, READERS, false},
     [CALL_CREDENTIAL_REMOVE] = {call_credential_remove, ADMIN, false},
+    [CALL_CREDENTIAL_TEST] = {call_credential_test, ADMIN, false},
     [CALL_TENANT_PUT] = {call_tenant_put, ADMIN, false},
     [CALL_TENANT_GET] = {call_tenant_get, READERS, false},
     [CALL_TENANT_LIST] = {call_tenant_list, READERS, false},

@@ -84,7 +84,7 @@ call_handler call_credential_put, call_credential_list, call_credential_get, cal
     call_stop_list, call_stop_remove, call_operator_add, call_operator_list, call_operator_remove,
     call_price_list, call_price_put, call_fx_get, call_explain, call_explain_facts, call_metrics,
     call_ready, call_authorise, call_session_open, call_session_end, call_hold_resolve, call_fx_put,
-    call_clock_vouch;
+    call_clock_vouch, call_credential_test;
 
 /* Would an issue of this policy be allowed?  If not, the call is refused and done. */
 bool call_may_issue(struct call *call, const struct policy *policy);

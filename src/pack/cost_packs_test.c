@@ -2,6 +2,8 @@
 /*
  * The packs that come with the binary: what requests as the SDKs send them cost.
  */
+#include "base/buf.h"
+#include "base/integer.h"
 #include "base/test.h"
 #include "pack/cost.h"
 #include "pack/facts.h"
@@ -158,6 +160,162 @@ static void test_settle(const struct config *config)
     }
 }
 
+/* ---- Twilio, by the lengths that its documentation gives ---- */
+
+#define MESSAGES "/2010-04-01/Accounts/AC00000000000000000000000000000000/Messages.json"
+
+static void add_times(struct buf *out, const char *text, size_t times)
+{
+    for (size_t i = 0; i < times; i++) {
+        (void)buf_add_str(out, str_from(text));
+    }
+}
+
+static void test_segments(const struct config *config)
+{
+    static const struct {
+        const char *text;
+        size_t times;
+        const char *then;
+        int64_t segments;
+    } cases[] = {
+        {"a", 1, "", 1},
+        {"a", 160, "", 1}, /* GSM-7: 160 alone, then 153 each */
+        {"a", 161, "", 2},
+        {"a", 306, "", 2},
+        {"a", 307, "", 3},
+        {"a", 459, "", 3},
+        {"a", 460, "", 4},
+        {"%C3%A9", 160, "", 1},   /* e acute is of GSM-7 */
+        {"%E2%82%AC", 80, "", 1}, /* the extension table: two units each */
+        {"%E2%82%AC", 81, "", 2},
+        {"%5B", 80, "", 1},
+        {"%5B", 80, "a", 2},
+        {"a", 152, "%E2%82%ACaaaaaaa", 2}, /* no character is split between two segments */
+        {"%D1%8F", 70, "", 1},             /* UCS-2: 70 alone, then 67 each */
+        {"%D1%8F", 71, "", 2},
+        {"%D1%8F", 134, "", 2},
+        {"%D1%8F", 135, "", 3},
+        {"%60", 70, "", 1}, /* a backquote is not of GSM-7 */
+        {"%60", 71, "", 2},
+        {"a", 70, "%D1%8F", 2},
+        {"%F0%9F%98%80", 35, "", 1}, /* two units of UTF-16 each */
+        {"%F0%9F%98%80", 36, "", 2},
+    };
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct asked asked;
+        struct buf body;
+        buf_init(&body, 64 * 1024);
+        (void)buf_add_str(&body, STR("To=%2B14155551212&From=%2B14155550000&Body="));
+        add_times(&body, cases[i].text, cases[i].times);
+        (void)buf_add_str(&body, str_from(cases[i].then));
+        (void)buf_add_char(&body, '\0');
+        CHECK(ask(&asked, config, "twilio", MESSAGES, buf_str(&body).data) == COST_AMOUNT);
+        CHECK_CASE(asked.cost.nano == cases[i].segments * 12000000, cases[i].text);
+        arena_free(asked.arena);
+        buf_clear(&body);
+    }
+}
+
+static void test_messages(const struct config *config)
+{
+    static const struct {
+        const char *path, *body;
+        enum cost_verdict verdict;
+        int64_t nano;
+    } cases[] = {
+        {MESSAGES, "To=%2B447700900000&Body=hi", COST_AMOUNT, 56000000},
+        {MESSAGES, "To=%2B18765551212&Body=hi", COST_AMOUNT, 150000000},
+        {MESSAGES, "To=%2B1+(876)+555-1212&Body=hi", COST_AMOUNT, 150000000},
+        {MESSAGES, "To=whatsapp%3A%2B14155551212&Body=hi", COST_AMOUNT, 150000000},
+        {MESSAGES, "To=14155551212&Body=hi", COST_AMOUNT, 150000000},
+        /* a text and two pictures; a picture alone */
+        {MESSAGES, "To=%2B14155551212&Body=hi&MediaUrl=a&MediaUrl=b", COST_AMOUNT,
+         12000000 + 2 * 32000000},
+        {MESSAGES, "To=%2B14155551212&MediaUrl[0]=a", COST_AMOUNT, 12000000 + 32000000},
+        {MESSAGES, "To=%2B14155551212&ContentSid=HX1", COST_UNKNOWN, 0},
+        {MESSAGES, "To=%2B14155551212&contentsid=HX1", COST_AMBIGUOUS, 0},
+        {MESSAGES, "To=%2B14155551212&To=%2B18765551212&Body=hi", COST_AMBIGUOUS, 0},
+        {MESSAGES, "to=%2B18765551212&To=%2B14155551212&Body=hi", COST_AMBIGUOUS, 0},
+        {MESSAGES, "To=%2B14155551212&Body=%FF", COST_AMBIGUOUS, 0},
+        {"/2010-04-01/Accounts/AC00000000000000000000000000000000/Calls.json",
+         "To=%2B14155551212&Url=u", COST_UNKNOWN, 0},
+    };
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct asked asked;
+        CHECK_CASE(ask(&asked, config, "twilio", cases[i].path, cases[i].body) == cases[i].verdict,
+                   cases[i].body);
+        CHECK_CASE(asked.cost.nano == cases[i].nano, cases[i].body);
+        arena_free(asked.arena);
+    }
+}
+
+/* ---- Resend: $0.90 a thousand, each address ---- */
+
+static void test_mails(const struct config *config)
+{
+    static const struct {
+        const char *path, *body;
+        int64_t mails;
+    } cases[] = {
+        {"/emails", "{\"to\":\"a@x.io\"}", 1},
+        {"/emails", "{\"to\":[\"a@x.io\",\"b@x.io\"]}", 2},
+        {"/emails", "{\"to\":\"a@x.io, b@x.io\"}", 2},
+        {"/emails", "{\"to\":\"\\\"Doe, J.\\\" <a@x.io>\"}", 1},
+        {"/emails", "{\"to\":[\"a@x.io\"],\"cc\":\"b@x.io\",\"bcc\":[\"c@x.io\",\"d@x.io\"]}", 4},
+        {"/emails", "{\"to\":[\"a@x.io\"],\"cc\":null,\"bcc\":[]}", 1},
+        {"/emails", "{\"to\":[]}", 1},
+        {"/emails/batch", "[{\"to\":\"a@x.io\"}]", 1},
+        {"/emails/batch",
+         "[{\"to\":\"a@x.io\"},{\"to\":[\"b@x.io\",\"c@x.io\"],\"bcc\":\"d@x.io\"}]", 4},
+        {"/emails/batch", "[]", 1},
+    };
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct asked asked;
+        CHECK_CASE(ask(&asked, config, "resend", cases[i].path, cases[i].body) == COST_AMOUNT,
+                   cases[i].body);
+        CHECK_CASE(asked.cost.nano == cases[i].mails * 900000, cases[i].body);
+        arena_free(asked.arena);
+    }
+}
+
+/* ---- Stripe: what a request says of itself, by currency ---- */
+
+static void test_currencies(const struct config *config)
+{
+    static const struct {
+        const char *body;
+        const char *usd_per_unit; /* of the table that comes with the packs */
+        int64_t units_nano;       /* major units, in 1e-9 */
+    } cases[] = {
+        {"amount=5000&currency=eur", "1.1650", INT64_C(50000000000)},
+        {"amount=5000&currency=EUR", "1.1650", INT64_C(50000000000)},
+        {"amount=5000&currency=krw", NULL, INT64_C(5000000000000)},  /* no decimals */
+        {"amount=5000&currency=bhd", "2.6525", INT64_C(5000000000)}, /* three */
+        {"amount=5000&currency=isk", NULL, INT64_C(50000000000)},    /* as if it had two */
+        {"amount=5000&currency=huf", "0.00302", INT64_C(50000000000)},
+    };
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct asked asked;
+        int64_t rate = 0, expected = 0;
+        CHECK_CASE(ask(&asked, config, "stripe", "/v1/charges", cases[i].body) == COST_AMOUNT,
+                   cases[i].body);
+        if (cases[i].usd_per_unit != NULL) {
+            /* with the margin of 5 %, and rounded up once */
+            CHECK(int_parse_decimal(str_from(cases[i].usd_per_unit), 9, &rate));
+            CHECK(int_mul_div_up(cases[i].units_nano / 1000, rate * 105, INT64_C(100000000),
+                                 &expected));
+            CHECK_CASE(asked.cost.nano == expected, cases[i].body);
+        }
+        CHECK_CASE(asked.cost.nano > 0, cases[i].body);
+        arena_free(asked.arena);
+    }
+}
+
 int main(void)
 {
     struct config config = {.packs = NULL};
@@ -167,6 +325,10 @@ int main(void)
     CHECK_CASE(load_builtin_packs(&config, arena, &err) == 0, err.text);
     CHECK_CASE(config_finish(&config, arena, &err) == 0, err.text);
     test_reserve(&config);
+    test_segments(&config);
+    test_messages(&config);
+    test_mails(&config);
+    test_currencies(&config);
     test_settle(&config);
     arena_free(arena);
     return test_done();

@@ -246,6 +246,16 @@ static int load_test(struct json_in *in, const struct json_place *at, json_t *va
     return json_in_text(in, at, value, PACK_NAME_MAX, &((struct pack *)target)->test_mark);
 }
 
+static int load_check(struct json_in *in, const struct json_place *at, json_t *value, void *target)
+{
+    struct pack *pack = target;
+
+    if (json_in_text(in, at, value, PACK_TEXT_MAX, &pack->check) != 0) {
+        return -1;
+    }
+    return str_starts(pack->check, STR("/")) ? 0 : json_in_fail(in, at, "a path begins with \"/\"");
+}
+
 static int load_accept(struct json_in *in, const struct json_place *at, json_t *value,
                        void *element)
 {
@@ -379,10 +389,11 @@ static int load_bound_params(struct json_in *in, const struct json_place *at, js
 int load_credential(struct json_in *in, const struct json_place *at, json_t *value, void *target)
 {
     static const struct json_member members[] = {
-        {"fields", JSON_REQUIRED, load_fields},       {"live", JSON_OPTIONAL, load_live},
-        {"test", JSON_OPTIONAL, load_test},           {"accept", JSON_REQUIRED, load_accepts},
-        {"inject", JSON_REQUIRED, load_inject},       {"user", JSON_OPTIONAL, load_user},
-        {"headers", JSON_OPTIONAL, load_set_headers}, {"path", JSON_OPTIONAL, load_bound_params}};
+        {"check", JSON_OPTIONAL, load_check},      {"fields", JSON_REQUIRED, load_fields},
+        {"live", JSON_OPTIONAL, load_live},        {"test", JSON_OPTIONAL, load_test},
+        {"accept", JSON_REQUIRED, load_accepts},   {"inject", JSON_REQUIRED, load_inject},
+        {"user", JSON_OPTIONAL, load_user},        {"headers", JSON_OPTIONAL, load_set_headers},
+        {"path", JSON_OPTIONAL, load_bound_params}};
     struct pack *pack = target;
 
     if (json_in_object(in, at, value, members, COUNT(members), target) != 0) {

@@ -362,6 +362,8 @@ struct pack {
     size_t accept_count;
     struct pack_field *fields;
     size_t field_count;
+    struct str
+        check; /* a path that any good credential may GET, `{field:NAME}` filled; empty: none */
     struct str live_mark, test_mark; /* "_live_", "_test_": in the secret; empty: always live */
     struct pack_inject inject;
     struct pack_set_header *set_headers;

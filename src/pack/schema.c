@@ -188,6 +188,7 @@ static const struct wire_field pack_fields[] = {
     A(pack, upstreams, upstream_count, PACK_LIST_MAX, &upstream_schema),
     A(pack, accepts, accept_count, PACK_LIST_MAX, &accept_schema),
     A(pack, fields, field_count, PACK_LIST_MAX, &field_schema),
+    S(pack, check, PACK_TEXT_MAX),
     S(pack, live_mark, PACK_NAME_MAX),
     S(pack, test_mark, PACK_NAME_MAX),
     WIRE_STRUCT(struct pack, inject, &inject_schema),
