@@ -70,6 +70,22 @@ class Place(harness.Case):
             for port in ports)
 
 
+    def attach(self, *target, **env):
+        out = pathlib.Path(tempfile.mkdtemp(prefix="out-", dir=self.rooms))
+        process = subprocess.Popen(
+            [harness.BINARY, "attach", *target, "--out", out, "--vendor", "stripe", "--cap", "50",
+             "--allow", "charges.create", "--ttl", "2m", "--label", self.id(), "--data",
+             self.keybrake.data], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", **env})
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        self.eventually(lambda: (out / "ca.pem").exists() or process.poll() is not None, 20)
+        if process.poll() is not None:
+            self.fail(process.stderr.read())
+        return process, out
+
+
 class Engines:
     """What holds of each engine, through its Docker API."""
 
@@ -123,6 +139,36 @@ class Engines:
         container.kill()
         self.eventually(lambda: self.status(key.id) == "revoked", 10)
         self.assertEqual(self.keybrake.ask(key.token, "POST", "/stripe/v1/charges", "amount=1")[0], 401)
+
+    def test_attach(self):
+        """No network, nothing mounted: doors made inside, with a key that dies with the container."""
+        before = len(self.doubles["stripe"].calls)
+        name = "agent-" + os.urandom(4).hex()
+        self.engine.docker("run", "-d", "--name", name, "--network", "none", "--cap-drop", "ALL",
+                           "--security-opt", "no-new-privileges", "--user", "1000", "--ulimit",
+                           "nofile=1024:4096", "--ulimit", "nproc=4096:8192", "agent:1", "sleep", "600")
+        self.addCleanup(self.engine.docker, "rm", "-f", name, check=False)
+        process, out = self.attach("--container", name,
+                                   DOCKER_HOST=f"unix://{self.engine.socket}")
+        done = self.engine.docker(
+            "exec", "--env-file", out / "env", name, "sh", "-c",
+            'curl -sS -o /dev/null -w "%{http_code} " -u "$STRIPE_API_KEY:" -d amount=2000 '
+            '-d currency=usd -d source=tok_visa "$STRIPE_API_BASE/v1/charges"; '
+            'curl -sS -o /dev/null -w "%{http_code} " -u "$STRIPE_API_KEY:" '
+            '"$STRIPE_API_BASE/v1/balance"; '
+            f'curl -sk -m 5 -o /dev/null -w "%{{http_code}}" https://127.0.0.1:{self.doubles["stripe"].port}/',
+            check=False)
+        self.assertEqual(done.stdout, "200 403 000", done.stderr)
+        self.assertEqual([(c["method"], c["path"]) for c in self.doubles["stripe"].calls[before:]],
+                         [("POST", "/v1/charges")])
+        key, = self.keybrake.api("GET", f"/v1/keys?label={self.id()}")["data"]
+        self.assertEqual((key["status"], key["spent_usd"]), ("active", "20.00"))
+        outside = dict(line.split("=", 1) for line in (out / "env").read_text().splitlines())
+        status, headers, _ = self.keybrake.ask(outside["STRIPE_API_KEY"], "POST", "/stripe/v1/charges")
+        self.assertEqual((status, headers["keybrake-denied"]), (403, "wrong_session"))
+        self.engine.docker("kill", name)
+        self.assertEqual(process.wait(20), 0)
+        self.assertEqual(self.status(key["id"]), "revoked")
 
     def test_a_container_that_ends_by_itself(self):
         box = self.spawn("exit 3")
@@ -213,12 +259,13 @@ class Podman(Engines, Place):
 
 @needs("runsc")
 class GVisor(Place):
-    def run_bundle(self, script, env):
+    def run_bundle(self, script, env, socket=None):
+        socket = socket or self.socket
         place = pathlib.Path(tempfile.mkdtemp(prefix="bundle-", dir=self.rooms))
         bundle = containers.make_bundle(
             place / "b", self.root, ["/bin/sh", "-c", script],
-            {"KEYBRAKE_SOCKET": "/run/keybrake/door.sock", **env},
-            [(self.socket.parent, "/run/keybrake")])
+            {"KEYBRAKE_SOCKET": f"/run/keybrake/{socket.name}", **env},
+            [(socket.parent, "/run/keybrake")])
         return subprocess.run(
             ["runsc", "--root", place / "state", "--network=none", "--platform=ptrace",
              "--host-uds=open", "--ignore-cgroups", "run", "--bundle", bundle, place.name],
@@ -232,3 +279,17 @@ class GVisor(Place):
         self.assertEqual(self.status(key.id), "revoked")
         done = self.run_bundle(CHARGE.replace("-o /tmp/answer", "-o /dev/null"), key.env("stripe"))
         self.assertEqual(done.stdout, "401", done.stderr)
+
+    def test_attach(self):
+        place = pathlib.Path(tempfile.mkdtemp(prefix="session-", dir=self.rooms))
+        place.chmod(0o755)
+        process, out = self.attach("--unix", place / "agent.sock")
+        env = dict(line.split("=", 1) for line in (out / "env").read_text().splitlines())
+        script = CHARGE.replace("-o /tmp/answer", "-o /dev/null").replace(
+            "http://localhost/stripe", "$STRIPE_API_BASE")
+        done = self.run_bundle(script, env, place / "agent.sock")
+        self.assertEqual(done.stdout, "200", done.stderr)
+        process.terminate()
+        self.assertEqual(process.wait(20), 0)
+        key, = self.keybrake.api("GET", f"/v1/keys?label={self.id()}")["data"]
+        self.assertEqual((key["status"], key["spent_usd"]), ("revoked", "20.00"))

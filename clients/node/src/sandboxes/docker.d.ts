@@ -11,8 +11,8 @@ interface DockerContainer {
     wait(options?: any): Promise<unknown>;
 }
 
-/** `docker` is a dockerode object. One of `socket`, `network`, `attach` says how the container
- * reaches keybrake. A timer here ends it when its lifetime is over; its death ends the keys. */
+/** `docker` is a dockerode object. One of `socket` and `network` says how the container reaches
+ * keybrake. A timer here ends it when its lifetime is over; its death ends the keys. */
 export function spawn<C extends DockerContainer>(
     docker: {
         createContainer(options: any): Promise<C>;
@@ -24,6 +24,5 @@ export function spawn<C extends DockerContainer>(
         create: Record<string, any>;
         socket?: string;
         network?: string;
-        attach?: (container: C) => Promise<unknown>;
     },
 ): Promise<Spawned<C> & { died: Promise<void> }>;

@@ -5,8 +5,8 @@
  *   socket: "/run/keybrake/door.sock"   the strict form: no network at all, keybrake's Unix socket
  *                                       (serve --listen unix:PATH) mounted at /run/keybrake.sock
  *   network: "NAME"                     a network that reaches keybrake and nothing else
- *   attach: async (container) => ...    no network, and whoever attaches one is told when the
- *                                       container runs (keybrake attach)
+ *
+ * (`keybrake attach` is the third way: it issues, and revokes, by itself.)
  *
  * A container has no lifetime: a timer ends it.  The keys die with it, by the engine's "die" event.
  */
@@ -22,10 +22,10 @@ function envList(given = [], env) {
     return [...given, ...Object.entries(env).map(([name, value]) => `${name}=${value}`)];
 }
 
-function ways({ socket, network, attach }) {
-    const given = [socket, network, attach].filter((way) => way !== undefined);
+function ways({ socket, network }) {
+    const given = [socket, network].filter((way) => way !== undefined);
     if (given.length !== 1) {
-        throw new TypeError("how the container reaches keybrake: one of `socket`, `network`, `attach`");
+        throw new TypeError("how the container reaches keybrake: one of `socket`, `network`");
     }
     if (network === "host" || network === "bridge" || network === "default") {
         throw new KeybrakeError(`the network '${network}' reaches more than keybrake`);
@@ -44,8 +44,8 @@ async function deathOf(docker, id) {
     return { died, stop: () => stream.destroy() };
 }
 
-export async function spawn(docker, { create, socket, network, attach, ...options }) {
-    ways({ socket, network, attach });
+export async function spawn(docker, { create, socket, network, ...options }) {
+    ways({ socket, network });
     const timer = new Timer();
     let watched;
     const spawned = await spawnWith({ ...options, broker: network === undefined ? undefined : options.broker }, {
@@ -65,7 +65,6 @@ export async function spawn(docker, { create, socket, network, attach, ...option
             try {
                 watched = await deathOf(docker, container.id);
                 await container.start();
-                await attach?.(container);
                 return container;
             } catch (error) {
                 /* Keys first: the caller revokes, then sweeps by label. */

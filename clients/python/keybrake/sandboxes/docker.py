@@ -4,8 +4,8 @@
     socket="/run/keybrake/door.sock"   the strict form: no network at all, keybrake's Unix socket
                                        (serve --listen unix:PATH) mounted at /run/keybrake.sock
     network="NAME"                     a network that reaches keybrake and nothing else
-    attach=function                    no network, and whoever attaches one is told when the
-                                       container runs (keybrake attach)
+
+(`keybrake attach` is the third way: it issues, and revokes, by itself.)
 
 A container has no lifetime: a timer ends it.  The keys die with it, by the engine's "die" event.
 """
@@ -35,21 +35,21 @@ def _volumes(given: Any, socket: str) -> Any:
     return {**(given or {}), socket: {"bind": SOCKET_INSIDE, "mode": "rw"}}
 
 
-def _check_way(socket: Optional[str], network: Optional[str], attach: Optional[object]) -> None:
-    if sum(way is not None for way in (socket, network, attach)) != 1:
-        raise TypeError("how the container reaches keybrake: one of socket, network, attach")
+def _check_way(socket: Optional[str], network: Optional[str]) -> None:
+    if sum(way is not None for way in (socket, network)) != 1:
+        raise TypeError("how the container reaches keybrake: one of socket, network")
     if network in ("host", "bridge", "default"):
         raise KeybrakeError(f"the network {network!r} reaches more than keybrake")
 
 
 def spawn(docker: Any, *, image: str, lifetime: Duration, command: Any = None,
           create: Optional[Mapping[str, Any]] = None, socket: Optional[str] = None,
-          network: Optional[str] = None, attach: Optional[Callable[[Any], None]] = None,
+          network: Optional[str] = None,
           **options: Any) -> Spawned[Any]:
     """`create` goes to containers.create(); options are key or keys, ttl, client, broker."""
-    _check_way(socket, network, attach)
+    _check_way(socket, network)
     given = dict(create or {})
-    refuse_given(given, ["network", "network_mode"], "socket, network or attach says it")
+    refuse_given(given, ["network", "network_mode"], "socket or network says it")
     timer = Timer()
     watched: List[Any] = []
 
@@ -66,8 +66,6 @@ def spawn(docker: Any, *, image: str, lifetime: Duration, command: Any = None,
         watched.append(docker.events(decode=True, filters={
             "type": "container", "container": container.id, "event": "die"}))
         container.start()
-        if attach is not None:
-            attach(container)
         return container
 
     def remove(container: Any) -> None:
