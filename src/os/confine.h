@@ -34,11 +34,13 @@ struct confine {
      * fcntl F_GETFL/F_SETFL/F_GETFD/F_SETFD/F_GET_SEALS, ioctl FIONREAD/FIONBIO, prctl
      * PR_SET_NAME, and end.  Beyond that, in a safe form only:
      */
-    bool send;      /* sendmsg without MSG_FASTOPEN */
-    bool socket;    /* socket: AF_INET and AF_INET6, stream and datagram.  Not AF_UNIX: Landlock does
-                     * not keep us from a socket that lies in the file system */
-    bool map;       /* mmap shared, still not executable; mprotect to not executable */
-    bool file_lock; /* fcntl F_SETLK, F_SETLKW, F_GETLK and their F_OFD forms */
+    bool send;     /* sendmsg without MSG_FASTOPEN */
+    bool socket;   /* socket: AF_INET and AF_INET6, stream and datagram.  Not AF_UNIX: Landlock does
+                    * not keep us from a socket that lies in the file system */
+    bool map;      /* mmap shared, still not executable; mprotect to not executable */
+    bool seal;     /* fcntl F_ADD_SEALS */
+    bool terminal; /* ioctl TCGETS, TCSETS and their kin: echo, but nothing typed by us */
+    bool file_lock;                   /* fcntl F_SETLK, F_SETLKW, F_GETLK and their F_OFD forms */
     const struct confine_path *paths; /* Landlock: nothing else of the file system */
     size_t path_count;
     bool empty_network; /* own empty network namespace, when we are root */

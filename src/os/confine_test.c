@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -170,6 +171,24 @@ static int try_get_lock(void)
     return WORKED;
 }
 
+static int try_seal(void)
+{
+    (void)fcntl(pair[0], F_ADD_SEALS, 0);
+    return WORKED;
+}
+
+static int try_terminal(void)
+{
+    (void)ioctl(pair[0], TCGETS, NULL);
+    return WORKED;
+}
+
+static int try_type(void)
+{
+    (void)ioctl(pair[0], TIOCSTI, "x");
+    return WORKED;
+}
+
 static int try_ptrace(void)
 {
     return worked(syscall(SYS_ptrace, 0, 0, 0, 0) == 0);
@@ -243,6 +262,12 @@ static const struct {
     {"fcntl F_DUPFD", {0}, try_dup, KILLED + SIGSYS},
     {"fcntl F_GETLK", {0}, try_get_lock, KILLED + SIGSYS},
     {"fcntl F_GETLK, allowed", {OPENS, .file_lock = true}, try_lock, WORKED},
+    {"fcntl F_ADD_SEALS", {0}, try_seal, KILLED + SIGSYS},
+    {"fcntl F_ADD_SEALS, allowed", {.seal = true}, try_seal, WORKED},
+    {"fcntl F_DUPFD beside it", {.seal = true}, try_dup, KILLED + SIGSYS},
+    {"a terminal", {0}, try_terminal, KILLED + SIGSYS},
+    {"a terminal, allowed", {.terminal = true}, try_terminal, WORKED},
+    {"typing on a terminal", {.terminal = true}, try_type, KILLED + SIGSYS},
     {"few files", {.files_max = 6, .socket = true}, try_many_sockets, FAILED},
 };
 

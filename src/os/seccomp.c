@@ -198,6 +198,18 @@ static int allow_file_lock(scmp_filter_ctx filter)
     return allow_ints(filter, SYS_fcntl, 1, locks, COUNT(locks));
 }
 
+static int allow_seal(scmp_filter_ctx filter)
+{
+    static const int seals[] = {F_ADD_SEALS};
+    return allow_ints(filter, SYS_fcntl, 1, seals, COUNT(seals));
+}
+
+static int allow_terminal(scmp_filter_ctx filter)
+{
+    static const int settings[] = {TCGETS, TCSETS, TCSETSW, TCSETSF};
+    return allow_ints(filter, SYS_ioctl, 1, settings, COUNT(settings));
+}
+
 static int allow_map(scmp_filter_ctx filter)
 {
     int rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_mmap, 1, INT_WITHOUT(2, PROT_EXEC));
@@ -230,6 +242,12 @@ static int fill(scmp_filter_ctx filter, const struct confine *confine)
     }
     if (rc == 0 && confine->socket) {
         rc = allow_socket(filter);
+    }
+    if (rc == 0 && confine->seal) {
+        rc = allow_seal(filter);
+    }
+    if (rc == 0 && confine->terminal) {
+        rc = allow_terminal(filter);
     }
     if (rc == 0 && confine->file_lock) {
         rc = allow_file_lock(filter);

@@ -16,7 +16,7 @@
 #include "parent/key_file.h"
 #include "parent/passphrase.h"
 
-static const int calls[] = {SYS_openat, SYS_ioctl}; /* ioctl: the terminal's echo */
+static const int calls[] = {SYS_openat};
 
 struct unlock {
     struct child child;
@@ -142,6 +142,7 @@ int unlock_main(int argc, char **argv)
     static const struct confine confine = {.syscalls = calls,
                                            .syscall_count = sizeof(calls) / sizeof(calls[0]),
                                            .send = true,
+                                           .terminal = true, /* no echo of the passphrase */
                                            .empty_network = true,
                                            .may_lock_memory = true};
     static const struct child_events events = {.start = on_start};
