@@ -405,7 +405,7 @@ static int make_places(struct err *err)
     if (make_directory("tmp", 0755, err) < 0 || make_directory("dev", 0755, err) < 0 ||
         make_directory("proc", 0555, err) < 0 || make_directory("run/keybrake", 0755, err) < 0 ||
         make_directory("run/keybrake/nothing", 0555, err) < 0 ||
-        make_directory("var", 0755, err) < 0 || make_directory(FILES_HOME + 1, 0755, err) < 0 ||
+        make_directory("var", 0755, err) < 0 || make_directory(&FILES_HOME[1], 0755, err) < 0 ||
         write_file("run/keybrake/empty", STR_NONE, err) < 0) {
         return -1;
     }
@@ -450,7 +450,7 @@ int files_build(struct files *files, uid_t uid, gid_t gid, bool *ret_proc_is_fre
         return -1;
     }
     if (mounts_fresh("tmpfs", "tmp", plain, err) < 0 ||
-        mounts_fresh("tmpfs", FILES_HOME + 1, plain, err) < 0 || chmod("tmp", 01777) < 0) {
+        mounts_fresh("tmpfs", &FILES_HOME[1], plain, err) < 0 || chmod("tmp", 01777) < 0) {
         return -1;
     }
     for (size_t i = 0; i < files->count; i++) {
@@ -489,7 +489,7 @@ static int copy_all(int from, int to)
 static int write_bundle(struct str ca_pem, struct err *err)
 {
     int from = -1;
-    int to = open(FILES_BUNDLE + 1, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    int to = open(&FILES_BUNDLE[1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
     for (size_t i = 0; i < sizeof(bundles) / sizeof(bundles[0]) && from < 0; i++) {
         from = open(bundles[i], O_RDONLY | O_CLOEXEC);
@@ -532,7 +532,7 @@ static int trust_libraries(const char *directory, struct err *err)
             for (size_t k = 0; k < found.gl_pathc && rc == 0; k++) {
                 struct stat about;
                 if (lstat(found.gl_pathv[k], &about) == 0 && S_ISREG(about.st_mode)) {
-                    rc = mounts_bind(FILES_BUNDLE + 1, found.gl_pathv[k], err);
+                    rc = mounts_bind(&FILES_BUNDLE[1], found.gl_pathv[k], err);
                 }
             }
         }
@@ -546,7 +546,7 @@ static int trust(const char *directory, struct str ca_pem, struct err *err)
     if (ca_pem.len == 0) {
         return 0;
     }
-    if (write_file(FILES_CA + 1, ca_pem, err) < 0 || write_bundle(ca_pem, err) < 0) {
+    if (write_file(&FILES_CA[1], ca_pem, err) < 0 || write_bundle(ca_pem, err) < 0) {
         return -1;
     }
     for (size_t i = 0; i < sizeof(bundles) / sizeof(bundles[0]); i++) {
@@ -554,7 +554,7 @@ static int trust(const char *directory, struct str ca_pem, struct err *err)
         struct stat about;
         if (lstat(bundles[i], &about) == 0 && S_ISREG(about.st_mode)) {
             (void)snprintf(real, sizeof(real), "%s", bundles[i]);
-            if (mounts_bind(FILES_BUNDLE + 1, real, err) < 0) {
+            if (mounts_bind(&FILES_BUNDLE[1], real, err) < 0) {
                 return -1;
             }
         }
