@@ -256,7 +256,7 @@ static int go(struct attach *attach)
         run_session_open(&attach->session, attach->invocation, attach->sandbox.sockets,
                          attach->sandbox.socket_count, &err) < 0 ||
         tell(attach, &err) < 0) {
-        run_session_end(&attach->session, "it could not be attached");
+        run_session_end(&attach->session, "it could not be attached", false);
         return say_refused("%s", err.text);
     }
     sandbox_close_sockets(&attach->sandbox);
@@ -264,7 +264,7 @@ static int go(struct attach *attach)
     if (reason == NULL) {
         return say_refused("the server has ended, and with it the session");
     }
-    run_session_end(&attach->session, reason);
+    run_session_end(&attach->session, reason, true);
     if (!option_given(attach->invocation, "quiet")) {
         run_session_report(&attach->session, attach->invocation);
     }

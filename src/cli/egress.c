@@ -80,17 +80,18 @@ static void print_to_door(const struct egress *egress, const char *before)
 /* In the sandbox's own namespace: what its processes send. */
 static void print_inside(const struct egress *egress)
 {
-    (void)printf("# keybrake egress nft: in the sandbox's network namespace.  Load with:\n"
-                 "#   nsenter --net=/run/netns/NAME nft -f FILE\n"
-                 "table inet %s {\n"
-                 "    chain out {\n"
-                 "        type filter hook output priority 0; policy drop;\n"
-                 "        oifname \"lo\" accept\n"
-                 "        ct state established,related accept\n",
-                 egress->name);
+    (void)printf(
+        "# keybrake egress nft: in the sandbox's network namespace (its lo must be up, or\n"
+        "# what is refused waits instead).  Load with:\n"
+        "#   nsenter --net=/run/netns/NAME nft -f FILE\n"
+        "table inet %s {\n"
+        "    chain out {\n"
+        "        type filter hook output priority 0; policy drop;\n"
+        "        oifname \"lo\" accept\n"
+        "        ct state established,related accept\n",
+        egress->name);
     print_to_door(egress, "");
     (void)printf("        # refused at once, so that nothing waits for a time-out\n"
-                 "        meta l4proto tcp reject with tcp reset\n"
                  "        reject with icmpx admin-prohibited\n"
                  "    }\n"
                  "}\n");

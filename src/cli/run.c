@@ -382,7 +382,7 @@ static int go(struct run *run)
     run->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
     if (start(run, &err) < 0) {
         (void)say_refused("%s", err.text);
-        run_session_end(&run->session, "the command did not start");
+        run_session_end(&run->session, "the command did not start", false);
         sandbox_kill(&run->sandbox);
         int status = sandbox_wait(&run->sandbox);
         return status == 126 || status == 127 ? status : FAILED;
@@ -391,8 +391,9 @@ static int go(struct run *run)
     int status = watch(run);
     (void)snprintf(reason, sizeof(reason), "the command ended with status %d", status);
     bool served = run->session.fd >= 0;
-    run_session_end(&run->session, run->reason != NULL ? run->reason : reason);
-    if (served && !option_given(run->invocation, "quiet")) {
+    bool report = served && !option_given(run->invocation, "quiet");
+    run_session_end(&run->session, run->reason != NULL ? run->reason : reason, report);
+    if (report) {
         run_session_report(&run->session, run->invocation);
     }
     return status;

@@ -139,17 +139,17 @@ int run_session_open(struct run_session *session, const struct invocation *invoc
 
 /* ---- the end ---- */
 
-void run_session_end(struct run_session *session, const char *reason)
+void run_session_end(struct run_session *session, const char *reason, bool wait)
 {
-    struct pollfd wait = {.fd = session->fd, .events = POLLIN};
+    struct pollfd answered = {.fd = session->fd, .events = POLLIN};
     char line[200], answer[16];
 
     if (session->fd < 0) {
         return;
     }
     int len = snprintf(line, sizeof(line), "%s\n", reason);
-    if (len > 0 && send(session->fd, line, (size_t)len, MSG_NOSIGNAL) == len &&
-        poll(&wait, 1, END_MS) == 1) {
+    if (len > 0 && send(session->fd, line, (size_t)len, MSG_NOSIGNAL) == len && wait &&
+        poll(&answered, 1, END_MS) == 1) {
         (void)recv(session->fd, answer, sizeof(answer), 0);
     }
     (void)close(session->fd);

@@ -35,6 +35,7 @@ struct run_session {
     {"currency", "CODE", "only these currencies", true, false}, \
     {"to-prefix", "PREFIX", "only these destinations (+44)", true, false}, \
     {"from-domain", "DOMAIN", "only these senders", true, false}, \
+    {"allow-host", "HOST[:PORT]", "also reached, through a tunnel, unseen", true, false}, \
     {"model", "NAME", "only these models", true, false}, \
     {"account", "ID", "these connected accounts too", true, false}, \
     {"customer", "ID", "only these customers", true, false}, \
@@ -52,8 +53,9 @@ int run_session_prepare(struct run_session *session, struct err *err);
 /* Opens it with these sockets, which stay the caller's. */
 int run_session_open(struct run_session *session, const struct invocation *invocation,
                      const int *sockets, size_t socket_count, struct err *err);
-/* Ends it, with the reason that the audit will have; waits until it is durable. */
-void run_session_end(struct run_session *session, const char *reason);
+/* Ends it, with the reason that the audit will have.  `wait`: until that is durable and nothing of
+ * it runs upstream any more. */
+void run_session_end(struct run_session *session, const char *reason, bool wait);
 void run_session_clear(struct run_session *session);
 
 /* What was asked, spent and refused, on stderr. */
