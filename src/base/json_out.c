@@ -144,6 +144,30 @@ void json_put_null(struct json_out *out)
     (void)buf_add_str(out->buf, STR("null"));
 }
 
+void json_member(struct json_out *out, const char *name, struct str text)
+{
+    json_name(out, name);
+    json_text_or_null(out, text);
+}
+
+void json_member_u64(struct json_out *out, const char *name, uint64_t value)
+{
+    json_name(out, name);
+    json_u64(out, value);
+}
+
+void json_member_i64(struct json_out *out, const char *name, int64_t value)
+{
+    json_name(out, name);
+    json_i64(out, value);
+}
+
+void json_member_bool(struct json_out *out, const char *name, bool value)
+{
+    json_name(out, name);
+    json_bool(out, value);
+}
+
 void json_raw(struct json_out *out, struct str json)
 {
     before_value(out);

@@ -32,6 +32,13 @@ void json_i64(struct json_out *out, int64_t value);
 void json_bool(struct json_out *out, bool value);
 /* Not json_null: jansson has one of that name, and ours would take its place inside the library. */
 void json_put_null(struct json_out *out);
+
+/* A member: its name and its value. */
+void json_member(struct json_out *out, const char *name, struct str text); /* empty is null */
+void json_member_u64(struct json_out *out, const char *name, uint64_t value);
+void json_member_i64(struct json_out *out, const char *name, int64_t value);
+void json_member_bool(struct json_out *out, const char *name, bool value);
+
 void json_raw(struct json_out *out, struct str json); /* a value written elsewhere */
 
 /* The inside of a JSON string, without the quotes. */

@@ -14,6 +14,7 @@
 #include "judge/now.h"
 #include "judge/rates.h"
 #include "judge/record.h"
+#include "policy/policy_json.h"
 #include "policy/usd.h"
 
 enum { FX_MARGIN_MAX = 1000 };
@@ -237,10 +238,8 @@ void call_clock_vouch(struct call *call)
     struct pending *pending = call_pending(call, 200, 0);
     struct json_out out = json_begin(&pending->json);
     json_open(&out, '{');
-    json_name(&out, "now");
-    json_text(&out, str_from(clock_rfc3339(judge->clock.now_ms).text));
-    json_name(&out, "was_suspect");
-    json_bool(&out, was_suspect);
+    json_member_time(&out, "now", judge->clock.now_ms);
+    json_member_bool(&out, "was_suspect", was_suspect);
     json_close(&out, '}');
     call_wait(pending);
 }

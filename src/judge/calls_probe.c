@@ -134,20 +134,16 @@ static const char *result_of(const struct probe *probe)
 static void write_probe(struct json_out *out, const struct probe *probe)
 {
     json_open(out, '{');
-    json_name(out, "path");
-    json_text(out, probe->path);
-    json_name(out, "result");
-    json_text(out, str_from(result_of(probe)));
-    json_name(out, "status");
-    json_i64(out, probe->status);
+    json_member(out, "path", probe->path);
+    json_member(out, "result", str_from(result_of(probe)));
+    json_member_i64(out, "status", probe->status);
     json_name(out, "needed_for");
     json_open(out, '[');
     for (size_t i = 0; i < probe->needed_count; i++) {
         json_text(out, probe->needed_for[i]);
     }
     json_close(out, ']');
-    json_name(out, "detail");
-    json_text(out, probe->problem);
+    json_member(out, "detail", probe->problem);
     json_close(out, '}');
 }
 
@@ -181,14 +177,10 @@ static void finish(struct testing *testing)
     bool ok = str_equal(str_from(detail), STR("the credential is good"));
 
     json_open(&out, '{');
-    json_name(&out, "name");
-    json_text(&out, testing->name);
-    json_name(&out, "vendor");
-    json_text(&out, testing->vendor);
-    json_name(&out, "ok");
-    json_bool(&out, ok);
-    json_name(&out, "detail");
-    json_text(&out, str_from(detail));
+    json_member(&out, "name", testing->name);
+    json_member(&out, "vendor", testing->vendor);
+    json_member_bool(&out, "ok", ok);
+    json_member(&out, "detail", str_from(detail));
     json_name(&out, "checks");
     json_open(&out, '[');
     for (size_t i = 0; i < testing->count; i++) {

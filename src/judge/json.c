@@ -11,36 +11,6 @@
 #include "policy/policy_json.h"
 #include "policy/usd.h"
 
-static void member(struct json_out *out, const char *name, struct str value)
-{
-    json_name(out, name);
-    json_text_or_null(out, value);
-}
-
-static void member_usd(struct json_out *out, const char *name, int64_t nano)
-{
-    json_name(out, name);
-    json_usd(out, nano);
-}
-
-static void member_time(struct json_out *out, const char *name, int64_t at_ms)
-{
-    json_name(out, name);
-    json_time(out, at_ms);
-}
-
-static void member_bool(struct json_out *out, const char *name, bool value)
-{
-    json_name(out, name);
-    json_bool(out, value);
-}
-
-static void member_u64(struct json_out *out, const char *name, uint64_t value)
-{
-    json_name(out, name);
-    json_u64(out, value);
-}
-
 /* ---- what is spent ---- */
 
 struct use {
@@ -74,14 +44,14 @@ static void uses(struct json_out *out, const struct judge *judge, const struct d
     struct use day = use_of(judge, owner, judge->clock.day);
     struct use life = use_of(judge, owner, WINDOW_LIFE);
 
-    member_usd(out, "spent_usd", day.posted);
-    member_usd(out, "held_usd", day.held);
-    member_usd(out, "remaining_usd", remaining(daily_cap, day));
-    member_usd(out, "total_spent_usd", life.posted);
-    member_usd(out, "total_held_usd", life.held);
-    member_usd(out, "total_remaining_usd", remaining(total_cap, life));
+    json_member_usd(out, "spent_usd", day.posted);
+    json_member_usd(out, "held_usd", day.held);
+    json_member_usd(out, "remaining_usd", remaining(daily_cap, day));
+    json_member_usd(out, "total_spent_usd", life.posted);
+    json_member_usd(out, "total_held_usd", life.held);
+    json_member_usd(out, "total_remaining_usd", remaining(total_cap, life));
     /* Held since earlier days: it counts there, not today. */
-    member_usd(out, "carried_held_usd", life.held - day.held);
+    json_member_usd(out, "carried_held_usd", life.held - day.held);
 }
 
 static const struct digest *key_owner(const struct key *key)
@@ -97,21 +67,21 @@ void json_key(struct json_out *out, const struct judge *judge, struct key *key, 
     struct policy policy;
 
     json_open(out, '{');
-    member(out, "id", key_id(key));
+    json_member(out, "id", key_id(key));
     if (token.len > 0) {
-        member(out, "token", token);
+        json_member(out, "token", token);
     }
-    member(out, "status", str_from(key_status_name(key_status_now(judge, key))));
+    json_member(out, "status", str_from(key_status_name(key_status_now(judge, key))));
     if (policy_decode(str_of(key->policy_bytes, key->policy_len), arena, &policy)) {
         policy.total_cap = key->total_cap; /* what holds */
         policy_json_members(out, &policy);
     }
     uses(out, judge, key_owner(key), key->daily_cap, key->total_cap);
-    member_u64(out, "policy_version", key->policy_version);
-    member(out, "token_hint", str_from(key->token_hint));
-    member_time(out, "created_at", key->created_at_ms);
-    member_time(out, "ended_at", key->ended_at_ms);
-    member(out, "created_by", str_from(key->created_by));
+    json_member_u64(out, "policy_version", key->policy_version);
+    json_member(out, "token_hint", str_from(key->token_hint));
+    json_member_time(out, "created_at", key->created_at_ms);
+    json_member_time(out, "ended_at", key->ended_at_ms);
+    json_member(out, "created_by", str_from(key->created_by));
     json_close(out, '}');
     arena_free(arena);
 }
@@ -121,7 +91,7 @@ void json_key_for_self(struct json_out *out, const struct judge *judge, struct k
     const struct rules *rules = key_rules(key);
 
     json_open(out, '{');
-    member(out, "status", str_from(key_status_name(key_status_now(judge, key))));
+    json_member(out, "status", str_from(key_status_name(key_status_now(judge, key))));
     if (rules != NULL) {
         struct policy policy = rules->policy;
         policy.total_cap = key->total_cap;
@@ -151,9 +121,9 @@ void json_key_end(struct json_out *out, const struct judge *judge, struct key *k
 {
     json_open(out, '{');
     if (with_id) {
-        member(out, "id", key_id(key));
+        json_member(out, "id", key_id(key));
     }
-    member(out, "status", str_from(key_status_name(key_status_now(judge, key))));
+    json_member(out, "status", str_from(key_status_name(key_status_now(judge, key))));
     uses(out, judge, key_owner(key), key->daily_cap, key->total_cap);
     open_objects(out, judge, key);
     json_close(out, '}');
@@ -164,13 +134,13 @@ void json_key_end(struct json_out *out, const struct judge *judge, struct key *k
 void json_credential(struct json_out *out, const struct credential *credential)
 {
     json_open(out, '{');
-    member(out, "name", credential->name);
-    member(out, "vendor", credential->vendor);
-    member_u64(out, "version", credential->version);
-    member_bool(out, "livemode", credential->live_mode);
-    member(out, "upstream", credential->upstream);
-    member_bool(out, "allow_private", credential->allow_private);
-    member(out, "secret_hint", credential->secret_hint);
+    json_member(out, "name", credential->name);
+    json_member(out, "vendor", credential->vendor);
+    json_member_u64(out, "version", credential->version);
+    json_member_bool(out, "livemode", credential->live_mode);
+    json_member(out, "upstream", credential->upstream);
+    json_member_bool(out, "allow_private", credential->allow_private);
+    json_member(out, "secret_hint", credential->secret_hint);
     json_name(out, "public_fields");
     json_open(out, '{');
     for (size_t i = 0; i < credential->field_count; i++) {
@@ -178,19 +148,19 @@ void json_credential(struct json_out *out, const struct credential *credential)
         json_text(out, credential->fields[i].value);
     }
     json_close(out, '}');
-    member_time(out, "created_at", credential->created_at_ms);
-    member_time(out, "rotated_at", credential->rotated_at_ms);
+    json_member_time(out, "created_at", credential->created_at_ms);
+    json_member_time(out, "rotated_at", credential->rotated_at_ms);
     json_close(out, '}');
 }
 
 void json_tenant(struct json_out *out, const struct judge *judge, const struct tenant *tenant)
 {
     json_open(out, '{');
-    member(out, "name", str_from(tenant->name));
-    member_usd(out, "daily_usd_cap", tenant->daily_cap);
-    member_usd(out, "total_usd_cap", tenant->total_cap);
+    json_member(out, "name", str_from(tenant->name));
+    json_member_usd(out, "daily_usd_cap", tenant->daily_cap);
+    json_member_usd(out, "total_usd_cap", tenant->total_cap);
     uses(out, judge, &tenant->owner, tenant->daily_cap, tenant->total_cap);
-    member_time(out, "changed_at", tenant->changed_at_ms);
+    json_member_time(out, "changed_at", tenant->changed_at_ms);
     json_close(out, '}');
 }
 
@@ -202,22 +172,22 @@ void json_hold(struct json_out *out, const struct judge *judge, const struct hol
 
     (void)snprintf(id, sizeof(id), "%" PRIu64, hold->number);
     json_open(out, '{');
-    member(out, "id", str_from(id));
-    member(out, "key", key == NULL ? STR_NONE : key_id(key));
-    member(out, "state", str_from(hold_state_name(row->state)));
-    member_usd(out, "held_usd", row->held);
-    member_usd(out, "posted_usd", row->posted);
-    member(out, "vendor", row->vendor);
-    member(out, "operation", row->operation);
-    member(out, "object", row->object);
+    json_member(out, "id", str_from(id));
+    json_member(out, "key", key == NULL ? STR_NONE : key_id(key));
+    json_member(out, "state", str_from(hold_state_name(row->state)));
+    json_member_usd(out, "held_usd", row->held);
+    json_member_usd(out, "posted_usd", row->posted);
+    json_member(out, "vendor", row->vendor);
+    json_member(out, "operation", row->operation);
+    json_member(out, "object", row->object);
     json_name(out, "amount_minor");
     json_i64(out, row->amount_minor);
-    member(out, "currency", row->currency);
-    member(out, "day", str_from(clock_day_text(row->day).text));
-    member_time(out, "opened_at", row->opened_at_ms);
-    member_time(out, "changed_at", row->changed_at_ms);
-    member_bool(out, "estimated", row->estimated);
-    member_bool(out, "overrun", row->overrun);
+    json_member(out, "currency", row->currency);
+    json_member(out, "day", str_from(clock_day_text(row->day).text));
+    json_member_time(out, "opened_at", row->opened_at_ms);
+    json_member_time(out, "changed_at", row->changed_at_ms);
+    json_member_bool(out, "estimated", row->estimated);
+    json_member_bool(out, "overrun", row->overrun);
     json_close(out, '}');
 }
 
@@ -227,13 +197,13 @@ void json_stop(struct json_out *out, const struct stop *stop)
 
     (void)snprintf(id, sizeof(id), "%" PRIu64, stop->number);
     json_open(out, '{');
-    member(out, "id", str_from(id));
-    member(out, "kind", str_from(stop->kind));
-    member(out, "value", str_from(stop->value));
-    member(out, "reason", str_from(stop->reason));
-    member(out, "created_by", str_from(stop->created_by));
-    member_time(out, "created_at", stop->created_at_ms);
-    member_time(out, "ended_at", stop->ended_at_ms);
+    json_member(out, "id", str_from(id));
+    json_member(out, "kind", str_from(stop->kind));
+    json_member(out, "value", str_from(stop->value));
+    json_member(out, "reason", str_from(stop->reason));
+    json_member(out, "created_by", str_from(stop->created_by));
+    json_member_time(out, "created_at", stop->created_at_ms);
+    json_member_time(out, "ended_at", stop->ended_at_ms);
     json_close(out, '}');
 }
 
@@ -269,15 +239,15 @@ void json_operator(struct json_out *out, const struct operator_token *token, str
 
     (void)snprintf(id, sizeof(id), "%" PRIu64, token->number);
     json_open(out, '{');
-    member(out, "id", str_from(id));
+    json_member(out, "id", str_from(id));
     if (secret.len > 0) {
-        member(out, "token", secret);
+        json_member(out, "token", secret);
     }
-    member(out, "name", str_from(token->name));
-    member(out, "role", str_from(operator_role_name(token->role)));
+    json_member(out, "name", str_from(token->name));
+    json_member(out, "role", str_from(operator_role_name(token->role)));
     bounds(out, token);
-    member_time(out, "created_at", token->created_at_ms);
-    member_time(out, "ended_at", token->ended_at_ms);
+    json_member_time(out, "created_at", token->created_at_ms);
+    json_member_time(out, "ended_at", token->ended_at_ms);
     json_close(out, '}');
 }
 
@@ -285,22 +255,22 @@ void json_price(struct json_out *out, struct str vendor, const struct pack_rate 
                 bool from_pack)
 {
     json_open(out, '{');
-    member(out, "vendor", vendor);
-    member(out, "name", rate->name);
-    member(out, "match", rate->match);
-    member_usd(out, "price_usd", rate->price);
-    member(out, "source", rate->source);
-    member(out, "from", from_pack ? STR("pack") : STR("operator"));
-    member_time(out, "as_of", rate->as_of_ms);
+    json_member(out, "vendor", vendor);
+    json_member(out, "name", rate->name);
+    json_member(out, "match", rate->match);
+    json_member_usd(out, "price_usd", rate->price);
+    json_member(out, "source", rate->source);
+    json_member(out, "from", from_pack ? STR("pack") : STR("operator"));
+    json_member_time(out, "as_of", rate->as_of_ms);
     json_close(out, '}');
 }
 
 void json_fx(struct json_out *out, const struct config *config)
 {
     json_open(out, '{');
-    member(out, "source", config->fx_source);
-    member_time(out, "as_of", config->fx_as_of_ms);
-    member_u64(out, "margin_percent", config->fx_margin_percent);
+    json_member(out, "source", config->fx_source);
+    json_member_time(out, "as_of", config->fx_as_of_ms);
+    json_member_u64(out, "margin_percent", config->fx_margin_percent);
     json_name(out, "rates");
     json_open(out, '{');
     for (size_t i = 0; i < config->fx_count; i++) {
@@ -321,12 +291,12 @@ static void levels(struct json_out *out, const struct judge *judge, const struct
         const struct level *level = &decision->levels[i];
         struct use use = use_of(judge, &level->owner, level->day);
         json_open(out, '{');
-        member(out, "level", level->level == LEVEL_KEY ? STR("key") : STR("tenant"));
-        member(out, "owner", level->name);
-        member(out, "window", level->day == WINDOW_LIFE ? STR("total") : STR("daily"));
-        member_usd(out, "cap_usd", level->cap);
-        member_usd(out, "spent_usd", use.posted);
-        member_usd(out, "held_usd", use.held);
+        json_member(out, "level", level->level == LEVEL_KEY ? STR("key") : STR("tenant"));
+        json_member(out, "owner", level->name);
+        json_member(out, "window", level->day == WINDOW_LIFE ? STR("total") : STR("daily"));
+        json_member_usd(out, "cap_usd", level->cap);
+        json_member_usd(out, "spent_usd", use.posted);
+        json_member_usd(out, "held_usd", use.held);
         json_close(out, '}');
     }
     json_close(out, ']');
@@ -339,25 +309,29 @@ void json_decision(struct json_out *out, const struct judge *judge, const struct
     bool observed = allowed && decision->observed != VERDICT_ALLOWED;
 
     json_open(out, '{');
-    member(out, "verdict", !allowed ? STR("denied") : observed ? STR("observed") : STR("allowed"));
-    member(out, "reason",
-           observed ? verdict_code(decision->observed) : verdict_code(decision->verdict));
-    member_u64(out, "status", verdict_denial(decision->verdict).status);
-    member(out, "message", allowed ? STR_NONE : str_from(decision->why.text));
-    member(out, "vendor", decision->pack == NULL ? STR_NONE : decision->pack->vendor);
-    member(out, "path", decision->path);
-    member(out, "operation", operation == NULL ? STR_NONE : operation->name);
-    member(out, "class",
-           decision->pack == NULL ? STR_NONE : str_from(operation_class_name(decision->class)));
-    member(out, "rule", decision->rule);
-    member(out, "credential", decision->credential_name);
-    member_bool(out, "livemode", decision->live_mode);
-    member_usd(out, "cost_usd", decision->cost.nano);
+    json_member(out, "verdict",
+                !allowed   ? STR("denied")
+                : observed ? STR("observed")
+                           : STR("allowed"));
+    json_member(out, "reason",
+                observed ? verdict_code(decision->observed) : verdict_code(decision->verdict));
+    json_member_u64(out, "status", verdict_denial(decision->verdict).status);
+    json_member(out, "message", allowed ? STR_NONE : str_from(decision->why.text));
+    json_member(out, "vendor", decision->pack == NULL ? STR_NONE : decision->pack->vendor);
+    json_member(out, "path", decision->path);
+    json_member(out, "operation", operation == NULL ? STR_NONE : operation->name);
+    json_member(out, "class",
+                decision->pack == NULL ? STR_NONE
+                                       : str_from(operation_class_name(decision->class)));
+    json_member(out, "rule", decision->rule);
+    json_member(out, "credential", decision->credential_name);
+    json_member_bool(out, "livemode", decision->live_mode);
+    json_member_usd(out, "cost_usd", decision->cost.nano);
     json_name(out, "amount_minor");
     json_i64(out, decision->cost.amount_minor);
-    member(out, "currency", decision->cost.currency);
-    member(out, "rate", decision->cost.rate);
-    member_bool(out, "reads_body", decision->read_rule != PACK_NONE);
+    json_member(out, "currency", decision->cost.currency);
+    json_member(out, "rate", decision->cost.rate);
+    json_member_bool(out, "reads_body", decision->read_rule != PACK_NONE);
     levels(out, judge, decision);
     json_close(out, '}');
 }

@@ -30,16 +30,16 @@ void json_time(struct json_out *out, int64_t wall_ms)
     json_text(out, str_from(text.text));
 }
 
-static void write_text(struct json_out *out, const char *name, struct str value)
-{
-    json_name(out, name);
-    json_text_or_null(out, value);
-}
-
-static void write_usd(struct json_out *out, const char *name, int64_t nano)
+void json_member_usd(struct json_out *out, const char *name, int64_t nano)
 {
     json_name(out, name);
     json_usd(out, nano);
+}
+
+void json_member_time(struct json_out *out, const char *name, int64_t wall_ms)
+{
+    json_name(out, name);
+    json_time(out, wall_ms);
 }
 
 /* Zero is "no limit". */
@@ -78,56 +78,51 @@ static void write_params(struct json_out *out, const struct policy *policy)
 {
     json_name(out, "params");
     json_open(out, '{');
-    write_usd(out, "max_amount_usd", policy->max_amount);
-    write_usd(out, "flat_price_usd", policy->flat_price);
+    json_member_usd(out, "max_amount_usd", policy->max_amount);
+    json_member_usd(out, "flat_price_usd", policy->flat_price);
     write_list(out, "currencies", policy->currencies, policy->currency_count);
     write_list(out, "to_prefixes", policy->to_prefixes, policy->to_prefix_count);
     write_list(out, "from_domains", policy->from_domains, policy->from_domain_count);
     write_list(out, "models", policy->models, policy->model_count);
     write_list(out, "accounts", policy->accounts, policy->account_count);
     write_list(out, "customers", policy->customers, policy->customer_count);
-    json_name(out, "own_objects_only");
-    json_bool(out, policy->own_objects_only);
-    json_name(out, "client_secret");
-    json_text(out, policy->redact_client_secret ? STR("redact") : STR("pass"));
+    json_member_bool(out, "own_objects_only", policy->own_objects_only);
+    json_member(out, "client_secret", policy->redact_client_secret ? STR("redact") : STR("pass"));
     json_close(out, '}');
 }
 
 static void write_common(struct json_out *out, const struct policy *policy)
 {
-    write_usd(out, "daily_usd_cap", policy->daily_cap);
-    write_usd(out, "total_usd_cap", policy->total_cap);
+    json_member_usd(out, "daily_usd_cap", policy->daily_cap);
+    json_member_usd(out, "total_usd_cap", policy->total_cap);
     write_list(out, "allowed_endpoints", policy->entries, policy->entry_count);
     if (policy->host_count > 0) {
         write_list(out, "allowed_hosts", policy->hosts, policy->host_count);
     }
-    json_name(out, "expires_at");
-    json_time(out, policy->expires_at_ms);
+    json_member_time(out, "expires_at", policy->expires_at_ms);
     write_limits(out, policy);
     write_params(out, policy);
-    json_name(out, "mode");
-    json_text(out, str_from(policy_mode_name(policy->mode)));
+    json_member(out, "mode", str_from(policy_mode_name(policy->mode)));
 }
 
 void policy_json_members(struct json_out *out, const struct policy *policy)
 {
-    write_text(out, "label", policy->label);
-    write_text(out, "vendor", policy->vendor);
-    write_text(out, "credential", policy->credential);
-    write_text(out, "tenant", policy->tenant);
-    write_text(out, "run_id", policy->run_id);
-    write_text(out, "parent", policy->parent);
-    write_text(out, "idempotency_scope", policy->idempotency_scope);
+    json_member(out, "label", policy->label);
+    json_member(out, "vendor", policy->vendor);
+    json_member(out, "credential", policy->credential);
+    json_member(out, "tenant", policy->tenant);
+    json_member(out, "run_id", policy->run_id);
+    json_member(out, "parent", policy->parent);
+    json_member(out, "idempotency_scope", policy->idempotency_scope);
     write_common(out, policy);
-    json_name(out, "token_style");
-    json_text(out, str_from(token_style_name(policy->token_style)));
+    json_member(out, "token_style", str_from(token_style_name(policy->token_style)));
 }
 
 void policy_json_members_for_self(struct json_out *out, const struct policy *policy)
 {
-    write_text(out, "label", policy->label);
-    write_text(out, "vendor", policy->vendor);
-    write_text(out, "run_id", policy->run_id);
+    json_member(out, "label", policy->label);
+    json_member(out, "vendor", policy->vendor);
+    json_member(out, "run_id", policy->run_id);
     write_common(out, policy);
     json_name(out, "limited_by");
     json_open(out, '[');

@@ -21,4 +21,8 @@ const char *token_style_name(enum token_style style);
 
 void json_time(struct json_out *out, int64_t wall_ms); /* RFC 3339, or null for 0 */
 
+/* Members, beside those of json_out.h: an amount of dollars, a time. */
+void json_member_usd(struct json_out *out, const char *name, int64_t nano);
+void json_member_time(struct json_out *out, const char *name, int64_t wall_ms);
+
 #endif
