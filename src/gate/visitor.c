@@ -236,12 +236,18 @@ void visitor_close(struct visitor *client)
     doors_update(gate);
 }
 
-/* The one reset: a body that cannot be shown as cut in any other way. */
-static void visitor_reset(struct visitor *client)
+/* Its end will be a reset: of a body that cannot be shown as cut in any other way, and of a client
+ * that takes nothing, for which the kernel would keep what is unsent. */
+static void end_by_reset(struct visitor *client)
 {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
 
     (void)setsockopt(client->watch.fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
+static void visitor_reset(struct visitor *client)
+{
+    end_by_reset(client);
     visitor_close(client);
 }
 
@@ -946,6 +952,7 @@ static void on_timer(void *ctx)
     uint64_t now = now_ms(client);
 
     if (client->out_ms != 0 && client->out_ms + LIMIT_WRITE_STALL_MS <= now) {
+        end_by_reset(client);
         visitor_gone(client);
     } else if (due_ms(client) <= now) {
         time_is_up(client);
