@@ -75,12 +75,12 @@ SIM_WRAPPED := clock_gettime getrandom adjtimex epoll_create1 epoll_ctl epoll_wa
     child_kill process_new
 $(OUT)/tests/sim/sim: $(SIM:%.c=$(OUT)/%.o) $(OUT)/core.a
 	$(CC) -pie $(HERE) $(MODE) -fno-lto $(SIM_WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS)
-sim: $(OUT)/tests/sim/sim
+sim: $(OUT)/tests/sim/sim $(OUT)/bench/fill
 
 .PHONY: all test build-tests impostors fuzzers install clean sim
 .SECONDARY:
-$(patsubst %.c,$(OUT)/%.o,$(TESTS) $(IMPOSTORS) $(SIM)): CFLAGS += -O2 -fno-lto
-$(call bin,$(TESTS) $(IMPOSTORS)): LDFLAGS += -fno-lto
+$(patsubst %.c,$(OUT)/%.o,$(TESTS) $(IMPOSTORS) $(SIM) bench/fill.c): CFLAGS += -O2 -fno-lto
+$(call bin,$(TESTS) $(IMPOSTORS) bench/fill.c): LDFLAGS += -fno-lto
 $(call bin,tests/impostor/breakout.c): LDFLAGS += \
     -Wl,--wrap=child_confine,--wrap=landlock_abi,--wrap=seccomp_enter
 -include $(shell find out -name '*.d' 2>/dev/null)

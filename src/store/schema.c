@@ -202,7 +202,10 @@ const struct schema_row schema_rows[] = {
             " credential = excluded.credential, account = excluded.account,"
             " vendor_key = excluded.vendor_key, base = excluded.base,"
             " checksum = excluded.checksum",
-     .load = "SELECT * FROM holds WHERE hold IN (SELECT hold FROM holds WHERE state < 3"
+     /* Those with money in them, and those voided under a record: a repeat gets another.  A repeat
+      * under a hold that is not there is under a posted one. */
+     .load = "SELECT * FROM holds WHERE state != 3 AND hold IN"
+             " (SELECT hold FROM holds WHERE state < 3"
              " UNION SELECT hold FROM (SELECT hold FROM idempotency" IDEMPOTENCY_WANTED "))"
              " ORDER BY hold"},
     {.type = MESSAGE_ROW_HOLD_GONE, .table = "holds", .put = "DELETE FROM holds WHERE hold = ?"},
