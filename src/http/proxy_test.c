@@ -119,6 +119,8 @@ static void test_missing(void)
     CHECK(LIMIT_PROXY_BYTES == 2048);
     CHECK(proxy_missing(str_of(longest, sizeof(longest) - 1)) == 2032);
     CHECK(proxy_missing(str_of(longer, sizeof(longer) - 1)) == 0);
+    static const char beyond[] = SIGNATURE V4 "\x00\x0c" FROM_V4 "GET";
+    CHECK(proxy_missing(str_of(beyond, sizeof(beyond) - 1)) == 0);
 }
 
 int main(void)
