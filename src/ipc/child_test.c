@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A child as the parent sees it: what it takes, what it passes on, and what it cannot live with.
+ */
+#include "ipc/child.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ipc/testing.h"
+
+enum { PARENT_FD = 3 };
+
+/* What the child has been told, told back: one letter each. */
+struct told {
+    int diary;
+};
+
+static void write_down(const struct told *told, char what)
+{
+    CHECK(write(told->diary, &what, 1) == 1);
+}
+
+static void channel(void *ctx, enum process_role peer, uint32_t peer_index, uint64_t incarnation,
+                    int fd)
+{
+    CHECK(peer == ROLE_JUDGE && peer_index == 0 && incarnation == 9);
+    (void)close(fd);
+    write_down(ctx, 'c');
+}
+
+static void gone(void *ctx, enum process_role peer, uint32_t peer_index, uint64_t incarnation)
+{
+    CHECK(peer == ROLE_VAULT && peer_index == 2 && incarnation == 8);
+    write_down(ctx, 'g');
+}
+
+static void config(void *ctx, uint64_t generation, int fd)
+{
+    CHECK(generation == 4);
+    (void)close(fd);
+    write_down(ctx, 'o');
+}
+
+static void listener(void *ctx, const struct message_listener *message, int fd)
+{
+    CHECK(message->listener == 5);
+    (void)close(fd);
+    write_down(ctx, 'l');
+}
+
+static void door(void *ctx, const struct message_door *message)
+{
+    (void)message;
+    write_down(ctx, 'd');
+}
+
+static void certificate(void *ctx, const struct message_certificate *message)
+{
+    CHECK(str_equal(message->key_pem, STR("k")));
+    write_down(ctx, 'e');
+}
+
+static void unseal_key(void *ctx, int fd)
+{
+    (void)close(fd);
+    write_down(ctx, 'u');
+}
+
+static void resolver(void *ctx, const struct message_resolver *message)
+{
+    CHECK(str_equal(message->hosts, STR("h")));
+    write_down(ctx, 'r');
+}
+
+static void session_end(void *ctx, const struct message_session_end *message)
+{
+    (void)message;
+    write_down(ctx, 'n');
+}
+
+static void ca(void *ctx, const struct message_ca *message)
+{
+    (void)message;
+    write_down(ctx, 'a');
+}
+
+static void start(void *ctx)
+{
+    write_down(ctx, 's');
+}
+
+static const struct child_events all = {
+    .channel = channel,
+    .gone = gone,
+    .config = config,
+    .listener = listener,
+    .door = door,
+    .certificate = certificate,
+    .unseal_key = unseal_key,
+    .resolver = resolver,
+    .session_end = session_end,
+    .ca = ca,
+    .start = start,
+};
+static const struct child_events none = {0};
+
+/* ---- the parent's side ---- */
+
+static struct {
+    pid_t pid;
+    int channel, diary;
+} t;
+
+static void begin(const struct child_events *events, int argc)
+{
+    static char name[] = "keybrake-gate", index[] = "1", life[] = "7", dir[] = "/", user[] = "";
+    static char *argv[] = {name, index, life, dir, user, NULL};
+    int fds[2], diary[2];
+
+    pair(fds);
+    pair(diary);
+    (void)fflush(NULL);
+    t.pid = fork();
+    if (t.pid == 0) {
+        struct child child;
+        struct told told = {.diary = fcntl(diary[1], F_DUPFD_CLOEXEC, 20)};
+        int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+        (void)dup2(null, STDERR_FILENO); /* what it says in its log is not the point here */
+        (void)dup2(fcntl(fds[1], F_DUPFD_CLOEXEC, 21), PARENT_FD);
+        for (int fd = PARENT_FD + 1; fd < 20; fd++) {
+            (void)close(fd);
+        }
+        child_init(&child, ROLE_GATE, argc, argv);
+        exit(child_run(&child, events, &told));
+    }
+    (void)close(fds[1]);
+    (void)close(diary[1]);
+    t.channel = fds[0];
+    t.diary = diary[0];
+    frames_begin();
+}
+
+/* It ends so. */
+static void end(int wanted)
+{
+    int status = 0;
+
+    (void)close(t.channel);
+    CHECK(waitpid(t.pid, &status, 0) == t.pid);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == wanted);
+    (void)close(t.diary);
+    frames_end();
+}
+
+static bool hears(char what)
+{
+    char heard = 0;
+
+    return readable(t.diary, WAIT_MS) && read(t.diary, &heard, 1) == 1 && heard == what;
+}
+
+/* A frame with a descriptor, as tell() does it without. */
+static void tell_with(enum message_type type, const void *message, int fd)
+{
+    char control[CMSG_SPACE(sizeof(int))] = {0};
+    struct buf out;
+
+    buf_init(&out, LIMIT_FRAME_BYTES + 8);
+    (void)buf_add(&out, "\0\0\0\0\0\0\0", 8);
+    CHECK(wire_encode(message_schema(type), message, &out));
+    out.data[0] = (unsigned char)(buf_len(&out) - 8);
+    out.data[4] = (unsigned char)type;
+    struct iovec piece = {out.data, buf_len(&out)};
+    struct msghdr header = {.msg_iov = &piece,
+                            .msg_iovlen = 1,
+                            .msg_control = control,
+                            .msg_controllen = sizeof(control)};
+    struct cmsghdr *part = CMSG_FIRSTHDR(&header);
+    *part = (struct cmsghdr){
+        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+    memcpy(CMSG_DATA(part), &fd, sizeof(fd));
+    CHECK(sendmsg(t.channel, &header, 0) == (ssize_t)piece.iov_len);
+    buf_clear(&out);
+}
+
+static const struct message_channel a_channel = {
+    .peer = ROLE_JUDGE, .peer_index = 0, .incarnation = 9};
+static const struct message_gone a_gone = {.peer = ROLE_VAULT, .peer_index = 2, .incarnation = 8};
+static const struct message_config a_config = {.generation = 4};
+static const struct message_listener a_listener = {.listener = 5};
+static const struct message_certificate a_certificate = {.chain_pem = {"c", 1},
+                                                         .key_pem = {"k", 1}};
+static const struct message_resolver a_resolver = {.hosts = {"h", 1}};
+static const struct message_door a_door;
+static const struct message_session_end a_session_end;
+static const struct message_ca a_ca;
+static const struct message_ping a_ping = {.number = 77};
+static const char nothing[64]; /* of messages that say no more than their type */
+
+static const struct {
+    enum message_type type;
+    const void *message;
+    bool with_fd;
+    char what;
+} rows[] = {
+    {MESSAGE_CHANNEL, &a_channel, true, 'c'},
+    {MESSAGE_GONE, &a_gone, false, 'g'},
+    {MESSAGE_CONFIG, &a_config, true, 'o'},
+    {MESSAGE_LISTENER, &a_listener, true, 'l'},
+    {MESSAGE_DOOR, &a_door, false, 'd'},
+    {MESSAGE_CERTIFICATE, &a_certificate, false, 'e'},
+    {MESSAGE_UNSEAL_KEY, nothing, true, 'u'},
+    {MESSAGE_RESOLVER, &a_resolver, false, 'r'},
+    {MESSAGE_SESSION_END, &a_session_end, false, 'n'},
+    {MESSAGE_CA, &a_ca, false, 'a'},
+    {MESSAGE_START, nothing, false, 's'},
+};
+enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
+
+static void say(size_t row)
+{
+    if (rows[row].with_fd) {
+        tell_with(rows[row].type, rows[row].message, STDIN_FILENO);
+    } else {
+        tell(t.channel, rows[row].type, rows[row].message);
+    }
+}
+
+static void test_what_it_is_told(void)
+{
+    begin(&all, 5);
+    for (size_t i = 0; i < ROWS; i++) {
+        say(i);
+        CHECK_CASE(hears(rows[i].what), message_name(rows[i].type));
+    }
+    tell(t.channel, MESSAGE_PING, &a_ping);
+    const struct message_ping *pong = expect(t.channel, MESSAGE_PONG);
+    CHECK(pong->number == 77);
+    tell(t.channel, MESSAGE_DRAIN, nothing);
+    (void)expect(t.channel, MESSAGE_DRAINED);
+    end(EXIT_SUCCESS); /* the parent is gone, and so is it */
+}
+
+/* What is not for this process was sent by nobody that it knows. */
+static void test_what_is_not_for_it(void)
+{
+    for (size_t i = 0; i < ROWS; i++) {
+        begin(&none, 5);
+        say(i);
+        end(EXIT_FAILURE);
+    }
+}
+
+static void test_descriptors_that_are_missing(void)
+{
+    for (size_t i = 0; i < ROWS; i++) {
+        if (rows[i].with_fd) {
+            begin(&all, 5);
+            tell(t.channel, rows[i].type, rows[i].message);
+            end(EXIT_FAILURE);
+        }
+    }
+}
+
+static void test_what_no_parent_says(void)
+{
+    struct message_ping pong = {.number = 1};
+
+    begin(&all, 5);
+    tell(t.channel, MESSAGE_PONG, &pong); /* only children say it */
+    end(EXIT_FAILURE);
+    begin(&all, 5);
+    CHECK(send(t.channel, "\xff\xff\xff\x7f\1\0\0\0", 8, MSG_NOSIGNAL) == 8);
+    end(EXIT_FAILURE);
+}
+
+static void test_by_hand(void)
+{
+    begin(&all, 2); /* arguments are missing */
+    end(EXIT_FAILURE);
+}
+
+int main(void)
+{
+    test_what_it_is_told();
+    test_what_is_not_for_it();
+    test_descriptors_that_are_missing();
+    test_what_no_parent_says();
+    test_by_hand();
+    return test_done();
+}
