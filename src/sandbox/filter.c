@@ -152,11 +152,11 @@ static int refuse_families(scmp_filter_ctx filter)
         }
     }
     if (rc == 0) {
-        rc = refuse_family(filter, SCMP_CMP64(0, SCMP_CMP_GT, AF_NETLINK));
+        rc = refuse_family(filter, SCMP_CMP64(0, SCMP_CMP_GT, AF_NETLINK, 0));
     }
     if (rc == 0) {
         rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPROTONOSUPPORT), SYS_socket, 2,
-                              INT_IS(0, AF_NETLINK), SCMP_CMP64(2, SCMP_CMP_GT, NETLINK_ROUTE));
+                              INT_IS(0, AF_NETLINK), SCMP_CMP64(2, SCMP_CMP_GT, NETLINK_ROUTE, 0));
     }
     return rc;
 }
