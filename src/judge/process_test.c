@@ -10,12 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/timex.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/test.h"
+#include "judge/state.h"
 #include "pack/load.h"
 #include "policy/calls.h"
 #include "policy/usd.h"
@@ -43,6 +45,8 @@ static struct {
     bool deaf;        /* the scribe does not answer */
     bool full;        /* its disk is */
     bool refusing;    /* a batch was refused: so are all, until one says `again` */
+    int64_t
+        jump_ms; /* the judge's wall clock is so far ahead of its boot clock, once it is ready */
 } t;
 
 /* ---- the judge's process ---- */
@@ -83,6 +87,18 @@ static void on_fault(void *ctx, enum process_role role, uint32_t index, const ch
     say('f');
 }
 
+static void on_jump(void *ctx)
+{
+    static struct loop_timer again;
+    struct judge *judge = ctx;
+
+    if (judge->ready) {
+        judge->clock.base_wall_ms -= t.jump_ms;
+    } else {
+        loop_timer_set(judge->loop, &again, 1, on_jump, judge);
+    }
+}
+
 static void run_judge(const int *fds)
 {
     static const enum process_role roles[PEERS] = {ROLE_GATE, ROLE_VAULT, ROLE_READER, ROLE_SCRIBE,
@@ -97,6 +113,9 @@ static void run_judge(const int *fds)
     }
     process_config(judge, t.config);
     process_start(judge);
+    if (t.jump_ms != 0) {
+        on_jump(judge);
+    }
     _exit(loop_run(loop));
 }
 
@@ -1123,6 +1142,89 @@ static void test_faulted_vault(void)
     end();
 }
 
+static bool system_is_synchronised(void)
+{
+    struct timex asked = {.modes = 0};
+
+    return adjtimex(&asked) != TIME_ERROR && (asked.status & STA_UNSYNC) == 0;
+}
+
+/* A clock that jumped ahead would refill every cap: no money moves until somebody vouches for it.
+ */
+static void test_clock(void)
+{
+    if (system_is_synchronised()) {
+        (void)printf("skipped: this system vouches for its time by itself\n");
+        return;
+    }
+    wipe_store();
+    t.jump_ms = 6 * 60 * 1000;
+    begin();
+    struct issued key = issue(10);
+    CHECK(denied(pay(&key, NULL, "a"), "clock_suspect") == 503);
+    CHECK(shows(&key, "0.00", "0.00", "10.00"));
+    uint64_t read = ask(&key, "GET", "/stripe/v1/balance", false);
+    struct given given = granted(read); /* what costs nothing goes on */
+    done(read, given.grant);
+    call(CALL_CLOCK_VOUCH, STR_NONE, NULL, NULL);
+    const struct message_reply *reply = expect(CONTROL, MESSAGE_REPLY);
+    CHECK(reply->status == 200 && str_has(reply->json, STR("\"was_suspect\":true")));
+    uint64_t request = pay(&key, NULL, "b");
+    given = granted(request);
+    succeed(request, &given);
+    CHECK(shows(&key, "1.00", "0.00", "9.00"));
+    end();
+    /* Less than five minutes is no jump. */
+    wipe_store();
+    t.jump_ms = 4 * 60 * 1000;
+    begin();
+    key = issue(10);
+    request = pay(&key, NULL, "a");
+    given = granted(request);
+    succeed(request, &given);
+    end();
+    t.jump_ms = 0;
+}
+
+/* One dollar's worth of cents in another currency, with rates so many days old. */
+static void pay_in_euros(const struct issued *key, const char *denial)
+{
+    static const char *const euros[] = {"amount", "100", "currency", "eur", NULL};
+    struct digest digest = digest_of(STR("eur"));
+    uint64_t request = ask_keyed(key, "POST", "/stripe/v1/payment_intents", true, NULL);
+    const struct message_read_body *read = expect(GATE, MESSAGE_READ_BODY);
+
+    tell_facts(request, false, read->rule, euros, &digest);
+    if (denial != NULL) {
+        CHECK(denied(request, denial) == 403);
+    } else {
+        struct given given = granted(request);
+        succeed(request, &given);
+    }
+}
+
+static void test_old_rates(void)
+{
+    static const struct {
+        int64_t days;
+        const char *denial;
+    } cases[] = {{0, NULL}, {30, NULL}, {31, "fx_stale"}, {4000, "fx_stale"}};
+    int64_t before = t.config->fx_as_of_ms;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        t.config->fx_as_of_ms = clock_wall_ms() - cases[i].days * 86400000;
+        wipe_store();
+        begin();
+        struct issued key = issue(10);
+        pay_in_euros(&key, cases[i].denial);
+        uint64_t request = pay(&key, NULL, "usd"); /* dollars need no rate */
+        struct given given = granted(request);
+        succeed(request, &given);
+        end();
+    }
+    t.config->fx_as_of_ms = before;
+}
+
 int main(void)
 {
     struct arena *arena = arena_new();
@@ -1145,6 +1247,8 @@ int main(void)
     test_accounts_and_customers();
     test_race_to_the_cent();
     test_money();
+    test_clock();
+    test_old_rates();
     test_repeats();
     test_repeats_of_another_account();
     test_repeats_not_honoured();

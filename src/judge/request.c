@@ -2,7 +2,6 @@
 #include "judge/request.h"
 
 #include <assert.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "judge/audit.h"
@@ -173,7 +172,9 @@ void facts_copy(struct arena *arena, const struct message_facts *facts, struct m
         ret->facts[i].text = arena_copy(arena, facts->facts[i].text);
     }
     ret->places = arena_zeroed(arena, facts->place_count, sizeof(facts->places[0]));
-    memcpy(ret->places, facts->places, facts->place_count * sizeof(facts->places[0]));
+    for (size_t i = 0; i < facts->place_count; i++) {
+        ret->places[i] = facts->places[i];
+    }
 }
 
 void request_send_answer(struct request *request, struct message_answer *answer)
