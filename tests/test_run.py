@@ -159,6 +159,13 @@ class Commands(Case):
         self.assertTrue(done.stdout.startswith("seenagent\n"), done.stdout + done.stderr)
         self.assertEqual((shared / "new").read_text(), "made\n")
         self.assertEqual(sorted(done.stdout.split()[1:]), ["shared", "work"])
+        hooks = shared / ".git" / "hooks"
+        hooks.mkdir(parents=True)
+        hooks.chmod(0o777)
+        done = self.sandbox("sh", "-c", f"echo x >{hooks}/post-commit; mv {hooks} {hooks}.old;"
+                            f" mv {shared}/new {shared}/newer && echo moved", options=["--rw", shared])
+        self.assertEqual(list(hooks.iterdir()), [], done.stderr)
+        self.assertEqual(done.stdout, "moved\n")
         done = self.sandbox("sh", "-c", f"cat {shared}/there; echo x >{shared}/there",
                             options=["--ro", shared])
         self.assertEqual((done.stdout, done.returncode), ("seen", 2))

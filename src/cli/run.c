@@ -54,7 +54,8 @@ struct run {
     char *writable[FILES_PATHS_MAX], *readable[FILES_PATHS_MAX], *hidden[HIDDEN_MAX];
     char **argv;
     int signals, timer;
-    bool tired; /* its time was over */
+    bool tired;   /* its time was over */
+    bool entered; /* what happens now, happens inside */
     const char *reason;
 };
 
@@ -340,6 +341,7 @@ static int start(struct run *run, struct err *err)
     environment_clear(&environment);
     if (rc == 0) {
         announce(run);
+        run->entered = true;
         rc = sandbox_started(&run->sandbox, err);
     }
     return rc;
@@ -383,7 +385,9 @@ static int go(struct run *run)
     if (start(run, &err) < 0) {
         (void)say_refused("%s", err.text);
         run_session_end(&run->session, "the command did not start", false);
-        sandbox_kill(&run->sandbox);
+        if (!run->entered) { /* else it ends by itself, with the status that says why */
+            sandbox_kill(&run->sandbox);
+        }
         int status = sandbox_wait(&run->sandbox);
         return status == 126 || status == 127 ? status : FAILED;
     }

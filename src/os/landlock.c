@@ -46,13 +46,13 @@ static uint64_t files_known(int abi)
     return known;
 }
 
-static int make_ruleset(int abi, bool may_connect, struct err *err)
+static int make_ruleset(int abi, uint64_t network, struct err *err)
 {
     struct ruleset rules = {.files = files_known(abi)};
     size_t size = sizeof(rules.files);
 
     if (abi >= 4) {
-        rules.network = (uint64_t)NET_BIND_TCP | (may_connect ? 0u : (uint64_t)NET_CONNECT_TCP);
+        rules.network = network;
         size += sizeof(rules.network);
     }
     if (abi >= 6) {
@@ -66,9 +66,10 @@ static int make_ruleset(int abi, bool may_connect, struct err *err)
     return fd;
 }
 
-static int allow_path(int ruleset, int abi, const struct confine_path *path, struct err *err)
+static int allow_path(int ruleset, int abi, const struct confine_path *path, uint64_t reading,
+                      uint64_t changing, struct err *err)
 {
-    struct landlock_path_beneath_attr beneath = {.allowed_access = READING};
+    struct landlock_path_beneath_attr beneath = {.allowed_access = reading};
     struct stat about;
     int fd = open(path->path, O_PATH | O_CLOEXEC);
 
@@ -76,10 +77,10 @@ static int allow_path(int ruleset, int abi, const struct confine_path *path, str
         return err_errno(err, "cannot open '%s'", path->path);
     }
     if ((path->access & CONFINE_WRITE) != 0) {
-        beneath.allowed_access |= CHANGING;
+        beneath.allowed_access |= changing;
     }
     if (fstat(fd, &about) == 0 && !S_ISDIR(about.st_mode)) {
-        beneath.allowed_access &= OF_A_FILE;
+        beneath.allowed_access &= OF_A_FILE | LANDLOCK_ACCESS_FS_EXECUTE;
     }
     beneath.allowed_access &= files_known(abi);
     beneath.parent_fd = fd;
@@ -91,22 +92,36 @@ static int allow_path(int ruleset, int abi, const struct confine_path *path, str
     return rc;
 }
 
-int landlock_prepare(const struct confine_path *paths, size_t count, bool may_connect,
-                     struct err *err)
+static int prepare(const struct confine_path *paths, size_t count, uint64_t network,
+                   uint64_t reading, uint64_t changing, struct err *err)
 {
     int abi = landlock_abi();
 
     if (abi == 0) {
         return -2;
     }
-    int ruleset = make_ruleset(abi, may_connect, err);
+    int ruleset = make_ruleset(abi, network, err);
     for (size_t i = 0; ruleset >= 0 && i < count; i++) {
-        if (allow_path(ruleset, abi, &paths[i], err) < 0) {
+        if (allow_path(ruleset, abi, &paths[i], reading, changing, err) < 0) {
             (void)close(ruleset);
             return -1;
         }
     }
     return ruleset;
+}
+
+int landlock_prepare(const struct confine_path *paths, size_t count, bool may_connect,
+                     struct err *err)
+{
+    uint64_t network = (uint64_t)NET_BIND_TCP | (may_connect ? 0u : (uint64_t)NET_CONNECT_TCP);
+
+    return prepare(paths, count, network, READING, CHANGING, err);
+}
+
+int landlock_prepare_house(const struct confine_path *paths, size_t count, struct err *err)
+{
+    return prepare(paths, count, 0, READING | LANDLOCK_ACCESS_FS_EXECUTE,
+                   files_known(landlock_abi()), err);
 }
 
 int landlock_enter(int ruleset, struct err *err)

@@ -18,6 +18,9 @@ int landlock_abi(void); /* 0: none */
  * the kernel has no Landlock. */
 int landlock_prepare(const struct confine_path *paths, size_t count, bool may_connect,
                      struct err *err);
+/* The same for a command that we only house: below CONFINE_READ paths it may execute too, below
+ * CONFINE_WRITE do anything, and its network is none of our business. */
+int landlock_prepare_house(const struct confine_path *paths, size_t count, struct err *err);
 int landlock_enter(int ruleset, struct err *err); /* closes it */
 
 #endif

@@ -23,7 +23,7 @@ struct tree {
     char path[PATH_MAX];   /* where it stands, outside and inside */
     char link[LINK_BYTES]; /* a symbolic link's target; empty: a directory or a file */
     int fd;                /* the detached mount */
-    bool is_directory, is_hidden;
+    bool is_directory, is_hidden, is_writable;
 };
 
 struct files {
@@ -203,6 +203,7 @@ static int open_named(struct files *files, const struct files_plan *plan, struct
         if (add_tree(files, plan->writable[i], MOUNT_ATTR_NODEV, err) < 0) {
             return -1;
         }
+        files->trees[files->count - 1].is_writable = true;
     }
     return 0;
 }
@@ -440,6 +441,26 @@ static int make_devices(struct err *err)
     return 0;
 }
 
+/* What git runs, or obeys, for whoever works in that directory afterwards, outside. */
+static int guard_hooks(const struct files *files, struct err *err)
+{
+    static const char *const guarded[] = {".git/hooks", ".git/config"};
+
+    for (size_t i = 0; i < files->count; i++) {
+        const struct tree *tree = &files->trees[i];
+        for (size_t k = 0; k < 2 && tree->is_writable && tree->is_directory; k++) {
+            char path[PATH_MAX + 16];
+            struct stat about;
+            (void)snprintf(path, sizeof(path), "%s/%s", tree->path + 1, guarded[k]);
+            if (lstat(path, &about) == 0 && (S_ISDIR(about.st_mode) || S_ISREG(about.st_mode)) &&
+                mounts_bind(path, path, err) < 0) {
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
 int files_build(struct files *files, uid_t uid, gid_t gid, bool *ret_proc_is_fresh, struct err *err)
 {
     const unsigned plain = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
@@ -462,6 +483,9 @@ int files_build(struct files *files, uid_t uid, gid_t gid, bool *ret_proc_is_fre
         if (rc < 0) {
             return -1;
         }
+    }
+    if (guard_hooks(files, err) < 0) {
+        return -1;
     }
     *ret_proc_is_fresh = mounts_fresh("proc", "proc", plain | MOUNT_ATTR_NOEXEC, &no_proc) == 0;
     if (make_devices(err) < 0 || cover_private(err) < 0) {

@@ -21,7 +21,9 @@
 #include <unistd.h>
 
 #include "os/confine.h"
+#include "os/landlock.h"
 #include "os/seccomp.h"
+#include "sandbox/files.h"
 #include "sandbox/filter.h"
 #include "sandbox/names_serve.h"
 #include "sandbox/talk.h"
@@ -93,12 +95,34 @@ static void say(const struct init_plan *plan, const char *text)
     talk_tell(plan->news, TALK_PROBLEM, text, strlen(text), NULL, 0);
 }
 
+/* The mounts say the same; this stands if one of them should not. */
+static int confine_files(const struct init_plan *plan, struct err *err)
+{
+    static const char *const own[] = {"/tmp", FILES_HOME, "/dev", "/proc"};
+    enum { OWN = sizeof(own) / sizeof(own[0]) };
+    struct confine_path paths[1 + OWN + FILES_PATHS_MAX] = {{"/", CONFINE_READ}};
+    size_t count = 1;
+
+    for (size_t i = 0; i < OWN; i++) {
+        paths[count++] = (struct confine_path){own[i], CONFINE_READ | CONFINE_WRITE};
+    }
+    for (size_t i = 0; i < plan->writable_count && i < FILES_PATHS_MAX; i++) {
+        paths[count++] = (struct confine_path){plan->writable[i], CONFINE_READ | CONFINE_WRITE};
+    }
+    int ruleset = landlock_prepare_house(paths, count, err);
+    return ruleset == -2 ? 0 : ruleset < 0 ? -1 : landlock_enter(ruleset, err);
+}
+
 static void become_command(const struct init_plan *plan)
 {
     struct err err;
     char text[sizeof(err.text) + 64];
 
     reset_signals();
+    if (confine_files(plan, &err) < 0) {
+        say(plan, err.text);
+        _exit(NOT_STARTED);
+    }
     if (filter_enter(FILTER_NAMESPACES, NULL, &err) < 0) {
         say(plan, err.text);
         _exit(NOT_STARTED);

@@ -18,6 +18,8 @@ struct init_plan {
     int names_udp, names_tcp; /* sockets on port 53; -1: none */
     int news;                 /* to the launcher: what went wrong before the command ran */
     unsigned pid_max, file_max;
+    const char *const *writable; /* directories that the command may change, and its own places */
+    size_t writable_count;
 };
 
 /* Does not return. */

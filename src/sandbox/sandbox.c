@@ -180,7 +180,9 @@ static void child_main(const struct child *child)
                                    .names_tcp = network.names_tcp,
                                    .news = child->talk,
                                    .pid_max = child->plan->pid_max,
-                                   .file_max = child->plan->file_max};
+                                   .file_max = child->plan->file_max,
+                                   .writable = child->plan->files.writable,
+                                   .writable_count = child->plan->files.writable_count};
     init_run(&init);
 }
 
