@@ -172,7 +172,7 @@ class Hygiene(harness.Case):
             times.append(time.monotonic() - began)
             time.sleep(0.01)
         self.assertLess(max(sizes), 16 << 20)
-        self.assertLess(statistics.median(times), 0.1)
+        self.assertLess(statistics.median(times), 1 if harness.SANITIZED else 0.1)
         for pid in self.keybrake.pids()["vault"]:
             with open(f"/proc/{pid}/status", encoding="ascii") as status:
                 peak = int(re.search(r"VmHWM:\s+(\d+)", status.read())[1])
