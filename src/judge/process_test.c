@@ -399,7 +399,7 @@ struct issued {
 static struct issued issue_by(struct policy policy)
 {
     struct str entries[] = {STR("/v1/payment_intents"), STR("/v1/balance"), STR("/v1/customers"),
-                            STR("/v1/customers/*")};
+                            STR("/v1/customers/*"), STR("/v1/payment_intents/*")};
 
     policy.label = STR("test");
     policy.total_cap = MONEY_NONE;
@@ -1017,6 +1017,81 @@ static void test_revoke(void)
     end();
 }
 
+/* ---- the vendor is asked first ---- */
+
+static const char *const three_dollars[] = {"amount_to_capture", "300", NULL};
+
+static uint64_t capture(const struct issued *key)
+{
+    struct digest digest = digest_of(STR("capture"));
+    uint64_t request =
+        ask_keyed(key, "POST", "/stripe/v1/payment_intents/pi_9/capture", true, NULL);
+    const struct message_read_body *read = expect(GATE, MESSAGE_READ_BODY);
+
+    tell_facts(request, false, read->rule, three_dollars, &digest);
+    return request;
+}
+
+/* The vendor's word about the intent; `told` is what the reader says its digest is. */
+static void answer_fetch(uint32_t status, struct str told)
+{
+    static const char *const intent[] = {
+        "/amount_capturable", "300", "/amount_received", "0", "/currency", "usd", NULL};
+    const struct message_grant *fetch = expect(VAULT, MESSAGE_FETCH);
+    uint64_t number = fetch->grant;
+    uint32_t rule = fetch->answer_rule;
+    struct digest digest = digest_of(told);
+    struct message_outcome outcome = {.grant = number,
+                                      .outcome = OUTCOME_ANSWERED,
+                                      .status = status,
+                                      .complete = true,
+                                      .body_digest = digest_of(STR("intent"))};
+
+    CHECK(str_equal(fetch->method, STR("GET")) && fetch->body == BODY_NONE && !fetch->has_hold);
+    CHECK(str_equal(fetch->path, STR("/v1/payment_intents/pi_9")) && fetch->key == 0);
+    CHECK(fetch->header_count == 1 && str_equal(fetch->headers[0].name, STR("stripe-version")));
+    tell(VAULT, MESSAGE_OUTCOME, &outcome);
+    tell_facts(number, true, rule, intent, &digest);
+}
+
+static void test_asked_first(void)
+{
+    static const char *const captured[] = {
+        "/status", "succeeded", "/amount_received", "300", "/id", "pi_9", "/currency", "usd", NULL};
+
+    wipe_store();
+    begin();
+    struct issued key = issue(10);
+    uint64_t request = capture(&key);
+    answer_fetch(403, STR("intent"));
+    CHECK(denied(request, "cost_unknown") == 403);
+    request = capture(&key);
+    answer_fetch(200, STR("what the reader made of it"));
+    CHECK(denied(request, "cost_unknown") == 403);
+    CHECK(shows(&key, "0.00", "0.00", "10.00"));
+
+    request = capture(&key);
+    uint64_t next = capture(&key); /* the same object: it waits */
+    answer_fetch(200, STR("intent"));
+    struct given given = granted(request);
+    CHECK(shows(&key, "0.00", "3.00", "7.00"));
+    CHECK(silent(GATE));
+    struct digest digest = digest_of(STR("answer"));
+    struct message_outcome outcome = {.grant = given.grant,
+                                      .outcome = OUTCOME_ANSWERED,
+                                      .status = 200,
+                                      .complete = true,
+                                      .body_digest = digest};
+    tell(VAULT, MESSAGE_SENT, &(struct message_sent){.grant = given.grant});
+    tell(VAULT, MESSAGE_OUTCOME, &outcome);
+    tell_facts(given.grant, true, given.answer_rule, captured, &digest);
+    /* The one that waited asks anew, since nothing is held for it any more. */
+    answer_fetch(404, STR("intent"));
+    CHECK(denied(next, "cost_unknown") == 403);
+    CHECK(shows(&key, "3.00", "0.00", "7.00"));
+    end();
+}
+
 static void test_restart(void)
 {
     wipe_store();
@@ -1250,6 +1325,7 @@ int main(void)
     test_clock();
     test_old_rates();
     test_repeats();
+    test_asked_first();
     test_repeats_of_another_account();
     test_repeats_not_honoured();
     test_refused_at_the_second_attempt();
