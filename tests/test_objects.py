@@ -135,6 +135,42 @@ class Golden(Objects):
             self.assertEqual((status, self.money(key)), (200, (50, 0)))
         self.assertEqual(head["idempotent-replayed"], "true")
 
+    def test_an_old_replay_does_not_bring_back_what_is_over(self):
+        key = self.issue()
+        again = {"Idempotency-Key": "create-2"}
+        number = self.post(key, "/v1/payment_intents", again, amount=5000, currency="usd")[1]["id"]
+        self.post(key, f"/v1/payment_intents/{number}/cancel")
+        self.assertEqual(self.money(key), (0, 0))
+        status, body, _ = self.post(key, "/v1/payment_intents", again, amount=5000, currency="usd")
+        self.assertEqual((status, body["id"]), (200, number))
+        self.eventually(lambda: self.money(key) == (0, 0), 10)
+
+    def test_a_replayed_update_moves_nothing(self):
+        key = self.issue()
+        number = self.intent(key)
+        first = {"Idempotency-Key": "update-1"}
+        self.post(key, f"/v1/payment_intents/{number}", first, amount=8000)
+        self.post(key, f"/v1/payment_intents/{number}", amount=1000)
+        self.assertEqual(self.money(key), (0, 10))
+        self.post(key, f"/v1/payment_intents/{number}", first, amount=8000)
+        self.assertEqual(self.money(key), (0, 10))
+
+    def test_an_attempt_that_was_not_sent_is_made_again(self):
+        key = self.issue()
+        number = self.intent(key)
+        again = {"Idempotency-Key": "update-2"}
+        port = self.double.port
+        upstream = self.credential("stripe", harness.free_port())
+        self.keybrake.api("PUT", "/v1/credentials/stripe", upstream)
+        status, _, head = self.post(key, f"/v1/payment_intents/{number}", again, amount=8000)
+        self.assertEqual((status, head["keybrake-denied"]), (502, "upstream_unreachable"))
+        self.assertEqual(self.money(key), (0, 50))
+        self.keybrake.api("PUT", "/v1/credentials/stripe", self.credential("stripe", port))
+        status, _, _ = self.post(key, f"/v1/payment_intents/{number}", again, amount=8000)
+        self.assertEqual((status, self.money(key)), (200, (0, 80)))
+        hold = self.keybrake.api("GET", "/v1/holds?key=" + key["id"])["data"][0]
+        self.assertFalse(hold["overrun"])
+
     def test_an_update_is_the_new_total(self):
         key = self.issue()
         number = self.intent(key)

@@ -102,7 +102,7 @@ static void choose_hold(struct request *request)
     const struct decision *decision = &request->decision;
 
     request->first = decision->repeat != REPEAT_SAME;
-    if (!request->first) {
+    if (!request->first && !decide_repeats_on_object(decision)) {
         request->hold = decision->repeat_hold;
     } else if (decision->under) {
         struct hold *hold = holds_find(judge, decision->object_hold);
@@ -117,7 +117,9 @@ static void choose_hold(struct request *request)
         if (decision->need > 0) {
             (void)holds_change(judge, hold, &change);
         }
-        write_record(judge, request);
+        if (request->first) {
+            write_record(judge, request);
+        }
     } else {
         request->hold =
             holds_open(judge, decision, request->grant, grant_vendor_key(request))->number;

@@ -39,6 +39,9 @@ struct str admit_header(const struct message_admit *admit, struct str name, size
 /* Does the vendor promise to do this request once only under one idempotency key? */
 bool decide_key_is_honoured(const struct message_admit *admit, const struct decision *decision);
 
+/* A repeat that goes under the hold of its object, which may have to be raised again for it. */
+bool decide_repeats_on_object(const struct decision *decision);
+
 /* What idempotency is scoped by: the key's own scope, its run, its label, its id. */
 bool decide_source(const struct message_admit *admit, struct decision *decision);
 struct str decide_scope(const struct key *key);

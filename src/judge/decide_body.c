@@ -452,9 +452,16 @@ static struct key *key_of_level(struct decision *decision, const struct level *l
     return NULL;
 }
 
+/* The first attempt may never have reached the vendor, and what it asked for been given back. */
+bool decide_repeats_on_object(const struct decision *decision)
+{
+    return decision->under && decision->repeat_hold == decision->object_hold;
+}
+
 static bool fits(struct judge *judge, struct decision *decision)
 {
-    if (!decision->costs || decision->repeat == REPEAT_SAME) {
+    if (!decision->costs ||
+        (decision->repeat == REPEAT_SAME && !decide_repeats_on_object(decision))) {
         return true;
     }
     if (judge->clock.suspect) {

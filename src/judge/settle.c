@@ -123,6 +123,10 @@ static void settle_under(struct request *request, struct hold *hold,
     bool free = settlement->state == HOLD_VOIDED && !settlement->of_object;
 
     request->hold_state = hold->row.state;
+    if (!request->first && request->outcome.replayed && !hold->doubt) {
+        lower(request, hold); /* what was so then need not be so now */
+        return;
+    }
     if (free && !proves_nothing(&request->outcome)) {
         lower(request, hold);
         return;
@@ -174,6 +178,10 @@ static void settle_own(struct request *request, struct hold *hold,
     if (request->decision.object_id.len > 0 && settlement->of_object) {
         take_over(request, number);
     }
+    struct hold *held = holds_find(judge, number);
+    if (request->outcome.replayed && held != NULL && held->row.state == HOLD_HELD) {
+        watch_doubt(judge, held); /* an old answer: the object may be over by now */
+    }
 }
 
 void settle_request(struct request *request)
@@ -202,8 +210,8 @@ void settle_request(struct request *request)
     if (settlement.posted < 0 || settlement.held < 0) {
         settlement = (struct settlement){.state = HOLD_UNKNOWN, .held = hold->row.held};
     }
-    bool in_doubt = hold->row.state == HOLD_HELD && hold->doubt && settlement.of_object;
-    if (request->under || (!request->first && in_doubt)) {
+    bool tells = hold->row.state == HOLD_HELD && settlement.of_object;
+    if (request->under || (!request->first && tells)) {
         settle_under(request, hold, &settlement);
         return;
     }
