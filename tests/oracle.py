@@ -250,6 +250,17 @@ class Oracle:
 
     # -- what each criterion says
 
+    def held_now(self, key, holds):
+        """What the key shows, and what its holds held at the same moment: holds are looked up at
+        the vendor all the time, so that one may have moved between two questions."""
+        for _ in range(50):
+            shown = self.keybrake.api("GET", f"/v1/keys/{key.id}")
+            held = sum(cents(h["held_usd"]) for h in holds if h["key"] == key.id)
+            if cents(shown["held_usd"]) == held:
+                break
+            holds = self.holds()
+        return shown, held
+
     def check_keys(self, keys):
         moved = {}
         for call in self.vendor.calls():
@@ -259,11 +270,9 @@ class Oracle:
         for sent in self.load.sent:
             for call in moved.get(sent.name, []):
                 of_key[sent.key] = of_key.get(sent.key, 0) + call["moved"]
-        unknown = {}
-        for hold in self.holds():
-            unknown.setdefault(hold["key"], []).append(cents(hold["held_usd"]))
+        holds = self.holds()
         for key in keys:
-            shown = self.keybrake.api("GET", f"/v1/keys/{key.id}")
+            shown, held = self.held_now(key, holds)
             u = of_key.get(key, 0)
             l, p = cents(shown["spent_usd"]), cents(shown["held_usd"])
             name = f"{key.id} (cap {key.cap}): vendor {u}, posted {l}, held {p}"
@@ -271,7 +280,7 @@ class Oracle:
             self.say(l + p <= key.cap, f"cap in the ledger: {name}")
             self.say(l + p >= u, f"lost spend: {name}")
             self.say(l <= u, f"posted what was never charged: {name}")
-            self.say(p == sum(unknown.get(key.id, [])), f"held differs from its holds: {name}")
+            self.say(p == held, f"held differs from its holds: {name}")
             if not p:
                 self.say(l == u, f"not to the cent: {name}")
             if key.revoked_at:
