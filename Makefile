@@ -24,14 +24,16 @@ MODE := $(MODE_$(BUILD))
 OUT  := out/$(BUILD)
 bin   = $(patsubst %.c,$(OUT)/%,$(1))
 
-PACKAGES := libssl libcrypto libsodium sqlite3 jansson libcares libseccomp libcurl zlib
+PACKAGES := libssl libcrypto libsodium sqlite3 jansson libcares libseccomp zlib
+# Its header only: it is loaded when the command line makes a call (src/cli/client.c).
+LOADED   := libcurl
 # clang 14 takes this one only with a warning that is an error here.
 ZERO := $(shell $(CC) -Werror -ftrivial-auto-var-init=zero -E -x c /dev/null >/dev/null 2>&1 && \
     echo -ftrivial-auto-var-init=zero)
 # Where it is built does not show in it; -flto compiles at the link too.
 HERE := -ffile-prefix-map=$(CURDIR)=.
 FLAGS := -std=c17 -D_GNU_SOURCE -Isrc -I$(OUT)/gen -include base/banned.h -MMD -MP $(MODE) \
-    $(shell pkg-config --cflags $(PACKAGES)) \
+    $(shell pkg-config --cflags $(PACKAGES) $(LOADED)) \
     -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wstrict-prototypes \
     -Wmissing-prototypes -Wvla -Wcast-qual -Wformat=2 -Wundef -Wwrite-strings \
     -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection \

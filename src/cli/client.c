@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/client.h"
 
+#define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +12,25 @@
 
 enum { ANSWER_MAX = 64 * 1024 * 1024, PATH_SIZE = 4096, TIMEOUT_S = 60 };
 
+/* libcurl is loaded when a call is made, and not with the program: it brings thirty libraries
+ * along, which would be four milliseconds at the birth of every process of ours. */
+struct curl_calls {
+    void *library;
+    CURLcode (*global_init)(long flags);
+    void (*global_cleanup)(void);
+    CURL *(*easy_init)(void);
+    void (*easy_cleanup)(CURL *curl);
+    void (*easy_reset)(CURL *curl);
+    CURLcode (*easy_setopt)(CURL *curl, CURLoption option, ...);
+    CURLcode (*easy_perform)(CURL *curl);
+    CURLcode (*easy_getinfo)(CURL *curl, CURLINFO info, ...);
+    const char *(*easy_strerror)(CURLcode code);
+    struct curl_slist *(*slist_append)(struct curl_slist *list, const char *text);
+    void (*slist_free_all)(struct curl_slist *list);
+};
+
 struct client {
+    struct curl_calls calls;
     CURL *curl;
     char base[PATH_SIZE];        /* "http://localhost" or $KEYBRAKE_URL */
     char socket_path[PATH_SIZE]; /* empty: by URL */
@@ -38,6 +58,37 @@ static int choose_server(struct client *client, const struct invocation *invocat
     return 0;
 }
 
+static int load_curl(struct curl_calls *calls, struct err *err)
+{
+    const struct {
+        const char *name;
+        void *place; /* of a pointer to a function; all have one size */
+    } names[] = {{"curl_global_init", &calls->global_init},
+                 {"curl_global_cleanup", &calls->global_cleanup},
+                 {"curl_easy_init", &calls->easy_init},
+                 {"curl_easy_cleanup", &calls->easy_cleanup},
+                 {"curl_easy_reset", &calls->easy_reset},
+                 {"curl_easy_setopt", &calls->easy_setopt},
+                 {"curl_easy_perform", &calls->easy_perform},
+                 {"curl_easy_getinfo", &calls->easy_getinfo},
+                 {"curl_easy_strerror", &calls->easy_strerror},
+                 {"curl_slist_append", &calls->slist_append},
+                 {"curl_slist_free_all", &calls->slist_free_all}};
+
+    calls->library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
+    if (calls->library == NULL) {
+        return err_set(err, "this command needs libcurl.so.4 (Debian: libcurl4): %s", dlerror());
+    }
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        void *found = dlsym(calls->library, names[i].name);
+        if (found == NULL) {
+            return err_set(err, "libcurl.so.4 has no %s", names[i].name);
+        }
+        memcpy(names[i].place, &found, sizeof(found));
+    }
+    return 0;
+}
+
 struct client *client_open(const struct invocation *invocation, struct err *err)
 {
     struct client *client = mem_zeroed(sizeof(*client));
@@ -47,7 +98,12 @@ struct client *client_open(const struct invocation *invocation, struct err *err)
         client_close(client);
         return NULL;
     }
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || (client->curl = curl_easy_init()) == NULL) {
+    if (load_curl(&client->calls, err) < 0) {
+        client_close(client);
+        return NULL;
+    }
+    if (client->calls.global_init(CURL_GLOBAL_DEFAULT) != 0 ||
+        (client->curl = client->calls.easy_init()) == NULL) {
         client_close(client);
         (void)err_set(err, "cannot set up the HTTP client");
         return NULL;
@@ -61,8 +117,8 @@ void client_close(struct client *client)
         return;
     }
     if (client->curl != NULL) {
-        curl_easy_cleanup(client->curl);
-        curl_global_cleanup();
+        client->calls.easy_cleanup(client->curl);
+        client->calls.global_cleanup();
     }
     buf_clear(&client->authorization);
     free(client);
@@ -83,15 +139,15 @@ static struct curl_slist *make_headers(const struct client *client, const char *
 {
     struct curl_slist *list = NULL;
 
-    list = curl_slist_append(list, "Expect:");
+    list = client->calls.slist_append(list, "Expect:");
     if (has_body) {
-        list = curl_slist_append(list, "Content-Type: application/json");
+        list = client->calls.slist_append(list, "Content-Type: application/json");
     }
     if (buf_len(&client->authorization) > 0) {
-        list = curl_slist_append(list, buf_str(&client->authorization).data);
+        list = client->calls.slist_append(list, buf_str(&client->authorization).data);
     }
     for (; headers != NULL && *headers != NULL; headers++) {
-        list = curl_slist_append(list, *headers);
+        list = client->calls.slist_append(list, *headers);
     }
     return list;
 }
@@ -106,37 +162,38 @@ static long perform(struct client *client, const char *method, const char *path,
     struct curl_slist *list = make_headers(client, headers, body.len > 0);
 
     (void)snprintf(url, sizeof(url), "%s%s", client->base, path);
-    curl_easy_reset(client->curl);
-    curl_easy_setopt(client->curl, CURLOPT_URL, url);
-    curl_easy_setopt(client->curl, CURLOPT_CUSTOMREQUEST, method);
-    curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, list);
-    curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, write);
-    curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, ctx);
-    curl_easy_setopt(client->curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
-    curl_easy_setopt(client->curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(client->curl, CURLOPT_NOPROXY, "*"); /* an operator's token takes no detour */
+    client->calls.easy_reset(client->curl);
+    client->calls.easy_setopt(client->curl, CURLOPT_URL, url);
+    client->calls.easy_setopt(client->curl, CURLOPT_CUSTOMREQUEST, method);
+    client->calls.easy_setopt(client->curl, CURLOPT_HTTPHEADER, list);
+    client->calls.easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, write);
+    client->calls.easy_setopt(client->curl, CURLOPT_WRITEDATA, ctx);
+    client->calls.easy_setopt(client->curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
+    client->calls.easy_setopt(client->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    client->calls.easy_setopt(client->curl, CURLOPT_NOPROXY,
+                              "*"); /* an operator's token takes no detour */
     if (client->socket_path[0] != '\0') {
-        curl_easy_setopt(client->curl, CURLOPT_UNIX_SOCKET_PATH, client->socket_path);
+        client->calls.easy_setopt(client->curl, CURLOPT_UNIX_SOCKET_PATH, client->socket_path);
     }
     if (getenv("KEYBRAKE_CA") != NULL) {
-        curl_easy_setopt(client->curl, CURLOPT_CAINFO, getenv("KEYBRAKE_CA"));
+        client->calls.easy_setopt(client->curl, CURLOPT_CAINFO, getenv("KEYBRAKE_CA"));
     }
     if (body.len > 0) {
-        curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, body.data); /* not copied */
-        curl_easy_setopt(client->curl, CURLOPT_POSTFIELDSIZE, (long)body.len);
+        client->calls.easy_setopt(client->curl, CURLOPT_POSTFIELDS, body.data); /* not copied */
+        client->calls.easy_setopt(client->curl, CURLOPT_POSTFIELDSIZE, (long)body.len);
     }
-    CURLcode rc = curl_easy_perform(client->curl);
+    CURLcode rc = client->calls.easy_perform(client->curl);
     if (rc == CURLE_COULDNT_CONNECT && client->socket_path[0] != '\0') {
         (void)err_set(err,
                       "no server answers at %s: is `keybrake serve` running with this data "
                       "directory (--data)?",
                       client->socket_path);
     } else if (rc != CURLE_OK) {
-        (void)err_set(err, "%s: %s", client->base, curl_easy_strerror(rc));
+        (void)err_set(err, "%s: %s", client->base, client->calls.easy_strerror(rc));
     } else {
-        curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
+        client->calls.easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
     }
-    curl_slist_free_all(list);
+    client->calls.slist_free_all(list);
     return status;
 }
 
