@@ -118,6 +118,8 @@ class Snippets(harness.Case):
         self.assertEqual(secrets["STRIPE_API_KEY"], key["token"])
         key, text = self.snippet("e2b")
         self.assertIn(f'  STRIPE_API_BASE: "{base}"', text)
+        self.assertTrue(text.endswith(
+            '}, network: { allowOut: ["broker.example.com"], denyOut: ["0.0.0.0/0"] } })\n'), text)
 
 
 class Anywhere(harness.Case):

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/json_out.h"
+#include "http/url.h"
 
 enum { VALUE_MAX = 16 * 1024, TOKEN_MAX = 256 };
 
@@ -20,7 +21,7 @@ const struct option env_options[] = {
 const size_t env_options_count = sizeof(env_options) / sizeof(env_options[0]);
 
 /* How a platform wants its variables: what stands around them all, and around each.  %N is the
- * name, %V the value, quoted as `quote` says. */
+ * name, %V the value, quoted as `quote` says; behind them %V is the host where keybrake is. */
 struct platform {
     const char *name;
     const char *before, *each, *between, *after;
@@ -30,7 +31,8 @@ struct platform {
 static const struct platform platforms[] = {
     {"sh", "", "export %N=%V\n", "", "", QUOTE_SHELL},
     {"docker", "", "--env %N=%V", " \\\n", "\n", QUOTE_SHELL},
-    {"e2b", "Sandbox.create({ envs: {\n", "  %N: %V", ",\n", "\n} })\n", QUOTE_JSON},
+    {"e2b", "Sandbox.create({ envs: {\n", "  %N: %V", ",\n",
+     "\n}, network: { allowOut: [%V], denyOut: [\"0.0.0.0/0\"] } })\n", QUOTE_JSON},
     {"modal", "modal.Secret.from_dict({\n", "    \"%N\": %V", ",\n", "\n})\n", QUOTE_JSON},
     {"fly", "{\"config\": {\"env\": {\n", "  \"%N\": %V", ",\n", "\n}}}\n", QUOTE_JSON},
     {"k8s", "env:\n", "  - name: %N\n    value: %V\n", "", "", QUOTE_JSON},
@@ -95,10 +97,10 @@ static void add_quoted(struct buf *out, struct str value, const struct platform 
     (void)buf_add_char(out, '\'');
 }
 
-static void add_variable(struct buf *out, const struct platform *platform, const char *name,
-                         struct str value)
+static void add_filled(struct buf *out, const struct platform *platform, const char *text,
+                       const char *name, struct str value)
 {
-    for (const char *c = platform->each; *c != '\0'; c++) {
+    for (const char *c = text; *c != '\0'; c++) {
         if (c[0] == '%' && c[1] == 'N') {
             (void)buf_add_str(out, str_from(name));
             c++;
@@ -109,6 +111,17 @@ static void add_variable(struct buf *out, const struct platform *platform, const
             (void)buf_add_char(out, *c);
         }
     }
+}
+
+/* Of the public URL; empty when there is none. */
+static struct str broker_host(const json_t *answer)
+{
+    const char *text = json_string_value(json_object_get(answer, "public_url"));
+    struct url url;
+    struct err ignored;
+
+    return text != NULL && url_parse_base(str_from(text), &url, &ignored) == 0 ? url.host
+                                                                               : STR_NONE;
 }
 
 bool env_has_platform(const char *name)
@@ -136,9 +149,9 @@ void env_print(const json_t *answer, const char *where, struct str token)
         first = false;
         buf_cut(&filled, 0);
         fill_in(&filled, str_from(json_string_value(value)), token);
-        add_variable(&out, platform, name, buf_str(&filled));
+        add_filled(&out, platform, platform->each, name, buf_str(&filled));
     }
-    (void)buf_add_str(&out, str_from(platform->after));
+    add_filled(&out, platform, platform->after, "", broker_host(answer));
     if (buf_len(&out) > 0) {
         (void)fwrite(out.data + out.start, 1, buf_len(&out), stdout);
     }

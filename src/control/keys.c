@@ -194,6 +194,8 @@ static void finish_issue(struct job *job, const json_t *public_fields)
     struct json_out json = reopen(&object, buf_str(&issued->object));
     other_spelling(job, &json, issued->key);
     if (pack != PACK_NONE) {
+        json_name(&json, "public_url");
+        json_text(&json, host_public_url(config, job->arena));
         json_name(&json, "env");
         env_write(&json, config, &config->packs[pack],
                   json_str(json_object_get(issued->key, "token")), public_fields, job->arena);
@@ -263,6 +265,8 @@ static void answer_env(struct job *job, const json_t *key, const json_t *public_
     json_text(&json, json_str(json_object_get(key, "id")));
     json_name(&json, "vendor");
     json_text(&json, vendor);
+    json_name(&json, "public_url");
+    json_text(&json, host_public_url(config, job->arena));
     json_name(&json, "env");
     if (pack == PACK_NONE) {
         json_open(&json, '{');

@@ -34,8 +34,8 @@ def default_socket() -> str:
     """Where the server of this user, or of the machine, has its local socket."""
     data = os.environ.get("KEYBRAKE_DATA")
     if not data:
-        data = ("/var/lib/keybrake" if os.geteuid() == 0
-                else os.path.expanduser("~/.local/state/keybrake"))
+        as_root = hasattr(os, "geteuid") and os.geteuid() == 0
+        data = "/var/lib/keybrake" if as_root else os.path.expanduser("~/.local/state/keybrake")
     return os.path.join(data, "run", "control.sock")
 
 

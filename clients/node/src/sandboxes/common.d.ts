@@ -9,7 +9,7 @@ export interface SpawnOptions {
     lifetime: Duration;
     ttl?: Duration;
     client?: Client;
-    /** keybrake's public URL, if none of the keys' variables says it. */
+    /** keybrake's public URL, if the server does not say it. */
     broker?: string;
     /** How long the platform may take for one step; 60000. */
     timeoutMs?: number;

@@ -13,19 +13,20 @@ import { vaultKey } from "../vault_key.js";
 /* The platform may be slow; the caller's own SDK may have no time-out at all. */
 export const PLATFORM_TIMEOUT_MS = 60000;
 
-function addressesIn(env) {
-    return Object.values(env).filter((value) => /^https?:\/\//.test(value));
+function addressesOf(key) {
+    const said = [key.policy.public_url, ...Object.values(key.env())];
+    return said.filter((value) => /^https?:\/\//.test(value ?? ""));
 }
 
 function isLoopback(host) {
-    return host === "localhost" || host.endsWith(".localhost") || host === "[::1]" || (/^127\./.test(host) && isIP(host) === 4);
+    return host === "localhost" || host.endsWith(".localhost") || host === "[::1]" || host === "0.0.0.0" || host === "[::]" || (/^127\./.test(host) && isIP(host) === 4);
 }
 
 /* Where the sandbox will look for keybrake: {host, port, cidr (of an address) or domain}. */
 export function brokerOf(keys, given) {
-    const found = given === undefined ? keys.flatMap((key) => addressesIn(key.env())) : [given];
+    const found = given === undefined ? keys.flatMap(addressesOf) : [given];
     if (found.length === 0) {
-        throw new KeybrakeError("none of the keys' variables says where keybrake is: give `broker`, its public URL");
+        throw new KeybrakeError("the server does not say where it is: give `broker`, its public URL");
     }
     const url = new URL(found[0]);
     if (isLoopback(url.hostname)) {

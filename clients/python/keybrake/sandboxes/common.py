@@ -45,12 +45,12 @@ class Broker:
 
 def broker_of(keys: Sequence[VaultKey], given: Optional[str]) -> Broker:
     for key in keys:
-        for value in key.env().values():
-            if given is None and value.startswith(("http://", "https://")):
+        said = [key.policy.get("public_url"), *key.env().values()]
+        for value in said:
+            if given is None and isinstance(value, str) and value.startswith(("http://", "https://")):
                 given = value
     if given is None:
-        raise KeybrakeError("none of the keys' variables says where keybrake is: give `broker`, its "
-                            "public URL")
+        raise KeybrakeError("the server does not say where it is: give `broker`, its public URL")
     return Broker(given)
 
 
