@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every rule through every door: one table of rules, one of doors, and each pair is tried."""
 
+import array
+import base64
 import http.client
 import json
+import socket
+import ssl
+import subprocess
 import threading
 import time
 import unittest
@@ -129,7 +134,7 @@ class Matrix(Doors):
 
     def test_parents_caps(self):
         def rule(door):
-            parent = self.issue(daily_usd_cap=5)
+            parent = harness.Case.issue(self, daily_usd_cap=5)
             child = self.issue(parent=parent["id"], daily_usd_cap=100)
             self.denied(self.pay(door, child["token"], 1000), "cap_exceeded", 429)
         self.each(rule)
@@ -243,7 +248,7 @@ class Matrix(Doors):
         def rule(door):
             key = self.issue(vendor="github", allowed_endpoints=["/*"])
             answer = door(key["token"], "GET", "/v1/balance")
-            if door == self.door_unprefixed:  # there the key says the vendor
+            if door == getattr(self, "door_unprefixed", None):  # there the key says the vendor
                 self.assertNotEqual(answer[0], 403, answer)
             else:
                 self.denied(answer, "vendor_mismatch", 403)
@@ -258,6 +263,123 @@ class Matrix(Doors):
         for name, door in self.doors.items():
             with self.subTest(door=name):
                 self.denied(self.pay(door, key["token"], 1), "cap_exceeded", 429)
+
+
+class SessionMatrix(Matrix):
+    """The same on sockets such as a sandbox has: whatever comes was meant for anybody."""
+
+    door_prefix = door_unprefixed = door_host = door_absolute = door_connect_plain = None
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        key, certificate = cls.place.path / "session.key", cls.place.path / "session.pem"
+        harness.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                        "-nodes", "-keyout", key, "-out", certificate, "-subj", "/CN=session",
+                        "-days", "1", "-addext", "basicConstraints=critical,CA:TRUE",
+                        "-addext", "keyUsage=critical,keyCertSign")
+        der = subprocess.run(["openssl", "pkcs8", "-topk8", "-nocrypt", "-in", str(key), "-outform",
+                              "DER"], capture_output=True, check=True).stdout
+        cls.session_ca = {"ca_pem": certificate.read_text(),
+                          "ca_key": base64.b64encode(der).decode()}
+        cls.trust = ssl.create_default_context(cafile=certificate)
+
+    def setUp(self):
+        self.ports = {}
+        self.doors = {name.removeprefix("door_"): getattr(self, name) for name in dir(self)
+                      if name.startswith("door_") and getattr(self, name)}
+        self.anybody = self.issue(label="nobody's")
+
+    def issue(self, **policy):
+        """A session of its own for each key."""
+        body = {"label": "session", "vendor": "stripe", "daily_usd_cap": self.daily_usd_cap,
+                "allowed_endpoints": ["/v1/*"], "expires_in": "10m", **policy}
+        data = json.dumps({"keys": [body], **self.session_ca}).encode()
+        listener = socket.create_server(("127.0.0.1", 0))
+        control = socket.socket(socket.AF_UNIX)
+        control.connect(str(self.keybrake.data / "run" / "control.sock"))
+        self.addCleanup(control.close)
+        head = (f"POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json"
+                f"\r\nContent-Length: {len(data)}\r\n\r\n").encode()
+        control.sendmsg([head + data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
+                                         array.array("i", [listener.fileno()]))])
+        port = listener.getsockname()[1]
+        listener.close()
+        answer = http.client.HTTPResponse(control)
+        answer.begin()
+        made = json.loads(answer.read())
+        self.assertEqual(answer.status, 201, made)
+        key = made["keys"][0]
+        self.ports[key["token"]] = port
+        return key
+
+    def dial(self, token):
+        port = self.ports.get(token, self.ports[self.anybody["token"]])
+        return socket.create_connection(("127.0.0.1", port), timeout=5)
+
+    def over_tls(self, raw, token, *request):
+        return self.through(self.trust.wrap_socket(raw, server_hostname=HOST), token, *request)
+
+    def door_session(self, token, method, path, body=None, headers=None):
+        return self.over_tls(self.dial(token), token, method, path, body, headers)
+
+    def door_session_plain(self, token, method, path, body=None, headers=None):
+        return self.through(self.dial(token), token, method, path, body, headers)
+
+    def door_connect(self, token, method, path, body=None, headers=None):
+        raw = self.dial(token)
+        raw.sendall(f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n".encode())
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += raw.recv(1)
+        self.assertIn(b" 200 ", head.splitlines()[0])
+        return self.over_tls(raw, token, method, path, body, headers)
+
+    def door_socks(self, token, method, path, body=None, headers=None):
+        raw = self.dial(token)
+        raw.sendall(b"\x05\x01\x00")
+        self.assertEqual(raw.recv(2), b"\x05\x00")
+        raw.sendall(b"\x05\x01\x00\x03" + bytes([len(HOST)]) + HOST.encode() + b"\x01\xbb")
+        self.assertEqual(raw.recv(10)[:2], b"\x05\x00")
+        return self.over_tls(raw, token, method, path, body, headers)
+
+    def test_a_key_in_another_session(self):
+        """Its own sockets and no others; and no public key here, nor this one outside."""
+        mine, other = self.issue(), self.issue()
+        public = harness.Case.issue(self)
+        self.assertEqual(self.keybrake.ask(mine["token"], "GET", "/stripe/v1/balance")[1]
+                         ["keybrake-denied"], "wrong_session")
+        for name, door in self.doors.items():
+            with self.subTest(door=name):
+                self.ports[public["token"]] = self.ports[other["token"]]
+                self.denied(door(public["token"], "GET", "/v1/balance"), "wrong_session", 403)
+                kept = self.ports[mine["token"]]
+                self.ports[mine["token"]] = self.ports[other["token"]]
+                self.denied(door(mine["token"], "GET", "/v1/balance"), "wrong_session", 403)
+                self.ports[mine["token"]] = kept
+                self.assertEqual(door(mine["token"], "GET", "/v1/balance")[0], 200)
+
+    def test_a_host_that_nobody_serves_is_told_inside_tls(self):
+        key = self.issue()
+        raw = self.dial(key["token"])
+        stream = self.trust.wrap_socket(raw, server_hostname="evil.example")
+        connection = http.client.HTTPConnection("evil.example")
+        connection.sock = stream
+        answer = self.parse(connection, "GET", "/", None, None, None, "evil.example")
+        self.denied(answer, "endpoint_not_allowed", 403)
+        self.assertIn(b"evil.example cannot be reached from here", answer[2])
+
+    def test_what_is_neither_tls_nor_http_ends_at_once(self):
+        key = self.issue()
+        for data in (b"\x00\x00\x00\x01", b"\xff\xff", b"\x16\x03\x01\x00\x02\x01\x00", b"\n\n"):
+            raw = self.dial(key["token"])
+            raw.sendall(data + b"\0" * 30)
+            raw.settimeout(3)
+            try:
+                self.assertEqual(raw.recv(100), b"", data)
+            except ConnectionResetError:
+                pass
+            raw.close()
 
 
 if __name__ == "__main__":

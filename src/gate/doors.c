@@ -4,6 +4,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -193,6 +194,10 @@ static void on_accept(void *ctx, uint32_t events)
     struct gate *gate = listener->gate;
 
     (void)events;
+    if (listener->session != NULL) {
+        /* Whoever made it may hold it still, and make it block: us, in accept4(). */
+        (void)fcntl(listener->fd, F_SETFL, O_NONBLOCK);
+    }
     for (int i = 0; i < ACCEPTS_A_TURN && may_accept(gate); i++) {
         struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
         socklen_t len = sizeof(address);
