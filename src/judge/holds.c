@@ -138,6 +138,7 @@ int64_t holds_change(struct judge *judge, struct hold *hold, const struct hold_c
         objects_follow(judge, hold);
         watch_hold(judge, hold);
     } else {
+        watch_over(judge, hold->number);
         count(judge, hold, -1);
         if (!is_needed(judge, hold)) {
             forget(judge, hold);

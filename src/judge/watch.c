@@ -60,6 +60,15 @@ static void forget(struct watch *watch)
     free(watch);
 }
 
+void watch_over(struct judge *judge, uint64_t hold)
+{
+    struct watch *watch = table_find(&judge->watches, &hold);
+
+    if (watch != NULL) {
+        forget(watch);
+    }
+}
+
 /* ---- when ---- */
 
 static bool is_urgent(const struct watch *watch)

@@ -19,6 +19,8 @@ void watches_init(struct judge *judge);
 void watch_hold(struct judge *judge, const struct hold *hold);
 void watch_doubt(struct judge *judge, struct hold *hold); /* HELD, and a request went astray */
 
+void watch_over(struct judge *judge, uint64_t hold); /* it is known */
+
 void watch_key_ended(struct judge *judge, const struct key *key);
 
 #endif
