@@ -400,6 +400,29 @@ class Oracle:
         return sum(1 for s in self.load.sent
                    if any(a is None or a[0] >= 500 or a[1] == "revoked_key" for a in s.answers))
 
+    def wait_resolved(self, seconds=75):
+        """Until keybrake has found out by itself all that the vendor can be asked about: every
+        charge that was made is posted.  What was never made stays UNKNOWN: not to find it is no
+        proof.  How many still are, and how long it took."""
+        began = time.monotonic()
+        moved = {}
+        names = {sent.name: sent.key for sent in self.load.sent}
+        for call in self.vendor.calls():
+            if call.get("moved"):
+                key = names[call["form"]["description"]].id
+                moved[key] = moved.get(key, 0) + call["moved"]
+        while True:
+            missing = {}
+            for key in {h["key"] for h in self.holds() if h["state"] == "unknown"}:
+                spent = cents(self.keybrake.api("GET", f"/v1/keys/{key}")["spent_usd"])
+                if spent != moved.get(key, 0):
+                    missing[key] = (spent, moved.get(key, 0))
+            took = time.monotonic() - began
+            if not missing or took > seconds:
+                self.case.assertEqual(missing, {}, "posted and charged, by key, a minute later")
+                return sum(1 for h in self.holds() if h["state"] == "unknown"), took
+            time.sleep(1)
+
     def check(self, most_unknown=None, all_keys=True):
         """`all_keys`: also those of earlier rounds, one by one; their rows are always looked at."""
         self.wait_quiet()

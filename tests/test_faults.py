@@ -90,7 +90,10 @@ class Kills(oracle.FaultCase):
             with self.subTest(round=i, kill=name, seed=self.seed):
                 tally[name][0] += 1
                 tally[name][1] += self.round(name, fates, rng)
+        left, seconds = self.oracle.wait_resolved()
         self.oracle.check()
+        self.tell(f"all that was charged was found and posted {seconds:.0f} s after the last round; "
+                  f"{left} outcomes stay unknown, of charges that were never made")
         self.tell(f"{rounds} kills, {len(load.sent)} requests, "
                   f"{sum(1 for c in self.vendor.calls() if c.get('moved'))} charges; kills and "
                   "unknown outcomes: " + ", ".join(f"{n} {a}/{b}" for n, (a, b) in tally.items()))

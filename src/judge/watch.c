@@ -24,9 +24,7 @@ enum {
     CROWDED_MS = 200,         /* then again */
     SPREAD_MS = 10 * MINUTE,  /* over which those are spread that were due before a start */
     SETTLED_MS = 30 * SECOND, /* no vendor works on one request for longer */
-    PAGES_MAX = 40,           /* of one look through the events */
-    EVENTS_MARGIN_S = 60,
-    EVENTS_AFTER_S = 10 * 60,
+    PAGES_MAX = 250,          /* of one look through the events */
     QUERY_MAX = 512,
 };
 
@@ -405,11 +403,19 @@ static void on_events(void *ctx, const struct fetch_answer *answer)
 
 /* ---- asking ---- */
 
+/* In which seconds around the request its event is looked for: closely at first, since an account
+ * may have thousands a minute; then as far as clocks and queues may be apart. */
+static const struct {
+    int64_t before, after;
+} events_spans[] = {{1, 2}, {3, 15}, {60, 600}};
+
 /* Fills {since} and {until}; both are seconds. */
 static struct str events_query(const struct watch *watch, const struct pack_events *events,
                                const struct hold *hold, struct arena *arena)
 {
     int64_t at = hold->row.opened_at_ms / SECOND;
+    size_t last = sizeof(events_spans) / sizeof(events_spans[0]) - 1;
+    size_t span = watch->looks < last ? watch->looks : last;
     struct str rest = events->query;
     struct buf out;
 
@@ -420,7 +426,8 @@ static struct str events_query(const struct watch *watch, const struct pack_even
         (void)buf_add_str(&out, str_slice(rest, 0, open));
         if (open < rest.len) {
             bool since = str_equal(str_slice(rest, open + 1, close), STR("since"));
-            (void)buf_addf(&out, "%" PRId64, since ? at - EVENTS_MARGIN_S : at + EVENTS_AFTER_S);
+            (void)buf_addf(&out, "%" PRId64,
+                           since ? at - events_spans[span].before : at + events_spans[span].after);
         }
         rest = str_slice(rest, close < rest.len ? close + 1 : close, rest.len);
     }
