@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/talk.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -138,6 +139,7 @@ void env_print(const json_t *answer, const char *where, struct str token)
     json_t *value;
     bool first = true;
 
+    assert(platform != NULL); /* whoever calls has asked env_has_platform() */
     buf_init_wiped(&out, (size_t)16 * VALUE_MAX);
     buf_init_wiped(&filled, VALUE_MAX);
     (void)buf_add_str(&out, str_from(platform->before));
