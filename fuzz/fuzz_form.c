@@ -131,7 +131,8 @@ static void check_facts(struct str body, struct arena *arena)
     for (size_t i = 0; i < sizeof(habits) / sizeof(habits[0]); i++) {
         check_habit(body, &facts.facts[0], habits[i], arena);
     }
-    must(facts.facts[0].kind == FACT_ABSENT || facts_query_touches(&read, body, arena, &(struct str){NULL, 0}));
+    must(facts.facts[0].kind == FACT_ABSENT ||
+         facts_query_touches(&read, body, arena, &(struct str){NULL, 0}));
 }
 
 static void check_pairs(struct str body, struct arena *arena)

@@ -308,7 +308,8 @@ static bool recall_found(struct judge *judge, const struct message_admit *admit,
                          struct decision *decision)
 {
     const struct record *record;
-    struct digest body = facts == NULL ? (struct digest){{0}} : facts->digest;
+    static const struct digest none;
+    struct digest body = facts == NULL ? none : facts->digest;
 
     if (!cost_may_fetch(decision->pack, &decision->match) || decision->client_key.len == 0 ||
         !decide_key_is_honoured(admit, decision)) {

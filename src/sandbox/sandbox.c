@@ -75,7 +75,7 @@ static char **copy_arguments(char *const *argv)
 {
     size_t count = 0;
 
-    while (argv[count] != NULL && count < ARGUMENTS_MAX) {
+    while (count < ARGUMENTS_MAX && argv[count] != NULL) {
         count++;
     }
     char **copy = mem_array(count + 1, sizeof(char *));

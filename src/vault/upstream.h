@@ -14,9 +14,9 @@
 #include "base/buf.h"
 #include "http/url.h"
 #include "ipc/message.h"
+#include "net/dns.h"
 #include "tls/tls.h"
 #include "vault/credential.h"
-#include "net/dns.h"
 
 struct upstream;
 
