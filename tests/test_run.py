@@ -193,6 +193,23 @@ class Commands(Case):
         self.assertEqual(done.returncode, 125)
         self.assertIn("is `keybrake serve` running", done.stderr)
 
+    def test_within_the_bounds_of_an_issuer(self):
+        token = self.keybrake.api("POST", "/v1/tokens", {
+            "name": "runner", "role": "issuer", "bounds": {"vendors": ["stripe"],
+                                                           "daily_usd_cap": 60}})["token"]
+        ask = ("sh", "-c", "curl -s -o /dev/null -w '%{http_code}' https://api.stripe.com/v1/balance"
+                           " -u $STRIPE_SECRET_KEY:; env | grep -c KEYBRAKE_TOKEN")
+        done = self.sandbox(*ask, env={"KEYBRAKE_TOKEN": token})
+        self.assertEqual(done.stdout, "2000\n", done.stderr)
+        self.assertIn("stripe: $0.00 spent, of $50.00 a day", done.stderr)
+        self.assertNotIn("requests passed", done.stderr)  # the audit is not an issuer's to read
+        done = self.sandbox(*ask, env={"KEYBRAKE_TOKEN": token}, policy=[
+            "--vendor", "stripe", "--cap", "61", "--allow", "/v1/balance"])
+        self.assertEqual((done.returncode, done.stdout), (125, ""))
+        self.assertIn("daily_usd_cap", done.stderr)
+        done = self.sandbox(*ask, env={"KEYBRAKE_TOKEN": "kbo_wrong"})
+        self.assertEqual(done.returncode, 125)
+
     def test_without_a_vendor_there_is_no_way_out_at_all(self):
         done = self.sandbox("curl", "-sS", "-m", "5", "https://api.stripe.com/v1/balance", "-u",
                             "vk_x:", policy=[])

@@ -277,6 +277,16 @@ static void count_rows(const json_t *rows, size_t *ret_passed, struct refusals *
     }
 }
 
+static size_t refused_in_all(const struct refusals *refusals)
+{
+    size_t all = refusals->more;
+
+    for (size_t i = 0; i < refusals->count; i++) {
+        all += refusals->all[i].count;
+    }
+    return all;
+}
+
 static int get(int fd, const char *path, json_t **ret, struct err *err)
 {
     struct local_call call = {.method = "GET", .path = path};
@@ -299,15 +309,14 @@ static void report_key(int fd, const json_t *key)
     }
     (void)snprintf(path, sizeof(path), "/v1/audit?key=%s&limit=%d", text_of(key, "id"),
                    LIMIT_API_PAGE_MAX);
+    (void)fprintf(stderr, "keybrake: %s: ", text_of(key, "vendor"));
+    /* An issuer's token may not read the audit. */
     if (get(fd, path, &page, &err) == 0) {
         count_rows(json_object_get(page, "data"), &passed, refusals);
+        (void)fprintf(stderr, "%zu requests passed, %zu refused; ", passed,
+                      refused_in_all(refusals));
     }
-    size_t refused = refusals->more;
-    for (size_t i = 0; i < refusals->count; i++) {
-        refused += refusals->all[i].count;
-    }
-    (void)fprintf(stderr, "keybrake: %s: %zu requests passed, %zu refused; $%s spent",
-                  text_of(key, "vendor"), passed, refused, text_of(shown, "spent_usd"));
+    (void)fprintf(stderr, "$%s spent", text_of(shown, "spent_usd"));
     if (strcmp(text_of(shown, "held_usd"), "0.00") != 0) {
         (void)fprintf(stderr, ", $%s held", text_of(shown, "held_usd"));
     }
