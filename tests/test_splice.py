@@ -231,6 +231,16 @@ class Deaths(Case):
         self.eventually(again)
         self.assertNotEqual(self.keybrake.pids()["dialer"][0], pid)
 
+    def test_z_an_open_one_does_not_hold_up_a_stop(self):
+        key = self.issue(allowed_hosts=[self.authority])
+        connection, _ = self.connect(key["token"], self.authority)
+        connection.sendall(b"x")
+        self.assertEqual(connection.recv(1), b"x")
+        started = time.monotonic()
+        self.assertEqual(self.keybrake.stop(), 0)
+        self.assertLess(time.monotonic() - started, 15)
+        connection.close()
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -153,6 +153,7 @@ void gate_drain(struct gate *gate)
 {
     gate->draining = true;
     doors_close(gate);
+    tunnels_drain(gate);
     for (struct list *at = gate->idle.next, *next; at != &gate->idle; at = next) {
         next = at->next;
         visitor_work(LIST_THING(at, struct visitor, link));

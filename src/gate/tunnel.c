@@ -375,6 +375,17 @@ void tunnels_cut(struct gate *gate, const uint64_t *keys, size_t count)
     }
 }
 
+void tunnels_drain(struct gate *gate)
+{
+    for (struct list *at = gate->tunnels.next, *next; at != &gate->tunnels; at = next) {
+        struct tunnel *tunnel = LIST_THING(at, struct tunnel, link);
+        next = at->next;
+        if (tunnel->step != STEP_OPEN) {
+            visitor_gone(tunnel->client);
+        }
+    }
+}
+
 uint64_t tunnel_due_ms(const struct visitor *client)
 {
     switch ((enum visitor_state)client->state) {

@@ -70,6 +70,8 @@ void tunnel_say_yes(struct visitor *client);
 /* With the visitor. */
 void tunnel_leave(struct visitor *client);
 void tunnels_cut(struct gate *gate, const uint64_t *keys, size_t count);
+/* The gate is ending: those that carry no request of ours end too. */
+void tunnels_drain(struct gate *gate);
 uint64_t tunnel_due_ms(const struct visitor *client); /* UINT64_MAX: never */
 /* What the head says must fit; NULL, or why not. */
 const char *tunnel_host_differs(const struct visitor *client, const struct http_head *head);
