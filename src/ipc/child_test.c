@@ -14,6 +14,7 @@ enum { PARENT_FD = 3 };
 
 /* What the child has been told, told back: one letter each. */
 struct told {
+    struct child *child;
     int diary;
 };
 
@@ -86,9 +87,26 @@ static void ca(void *ctx, const struct message_ca *message)
     write_down(ctx, 'a');
 }
 
+/* Says all that a child has to say. */
 static void start(void *ctx)
 {
-    write_down(ctx, 's');
+    struct told *told = ctx;
+    struct message_listener message = {.listener = 6};
+
+    write_down(told, 's');
+    child_ready(told->child);
+    child_fault(told->child, ROLE_VAULT, 1, "because");
+    child_kill(told->child, ROLE_VAULT, 1, 3);
+    child_session_end(told->child, STR("ses_1"));
+    child_hand_listener(told->child, &message, dup(told->diary));
+}
+
+static void drain(void *ctx)
+{
+    struct told *told = ctx;
+
+    write_down(told, 'w');
+    child_drained(told->child);
 }
 
 static const struct child_events all = {
@@ -103,6 +121,7 @@ static const struct child_events all = {
     .session_end = session_end,
     .ca = ca,
     .start = start,
+    .drain = drain,
 };
 static const struct child_events none = {0};
 
@@ -113,10 +132,11 @@ static struct {
     int channel, diary;
 } t;
 
-static void begin(const struct child_events *events, int argc)
+static void begin_as(enum process_role role, const struct child_events *events, int argc,
+                     char *index)
 {
-    static char name[] = "keybrake-gate", index[] = "1", life[] = "7", dir[] = "/", user[] = "";
-    static char *argv[] = {name, index, life, dir, user, NULL};
+    static char name[] = "keybrake-child", life[] = "7", dir[] = "/", user[] = "";
+    char *argv[] = {name, index, life, dir, user, NULL};
     int fds[2], diary[2];
 
     pair(fds);
@@ -125,7 +145,7 @@ static void begin(const struct child_events *events, int argc)
     t.pid = fork();
     if (t.pid == 0) {
         struct child child;
-        struct told told = {.diary = fcntl(diary[1], F_DUPFD_CLOEXEC, 20)};
+        struct told told = {&child, fcntl(diary[1], F_DUPFD_CLOEXEC, 20)};
         int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
         (void)dup2(null, STDERR_FILENO); /* what it says in its log is not the point here */
@@ -133,7 +153,7 @@ static void begin(const struct child_events *events, int argc)
         for (int fd = PARENT_FD + 1; fd < 20; fd++) {
             (void)close(fd);
         }
-        child_init(&child, ROLE_GATE, argc, argv);
+        child_init(&child, role, argc, argv);
         exit(child_run(&child, events, &told));
     }
     (void)close(fds[1]);
@@ -141,6 +161,13 @@ static void begin(const struct child_events *events, int argc)
     t.channel = fds[0];
     t.diary = diary[0];
     frames_begin();
+}
+
+static void begin(const struct child_events *events, int argc)
+{
+    static char index[] = "1";
+
+    begin_as(ROLE_GATE, events, argc, index);
 }
 
 /* It ends so. */
@@ -236,10 +263,17 @@ static void test_what_it_is_told(void)
         say(i);
         CHECK_CASE(hears(rows[i].what), message_name(rows[i].type));
     }
+    (void)expect(t.channel, MESSAGE_READY);
+    const struct message_fault *fault = expect(t.channel, MESSAGE_FAULT);
+    CHECK(fault->peer == ROLE_VAULT && str_equal(fault->why, STR("because")));
+    CHECK(((const struct message_gone *)expect(t.channel, MESSAGE_KILL))->incarnation == 3);
+    (void)expect(t.channel, MESSAGE_SESSION_END);
+    CHECK(((const struct message_listener *)expect(t.channel, MESSAGE_LISTENER))->listener == 6);
     tell(t.channel, MESSAGE_PING, &a_ping);
     const struct message_ping *pong = expect(t.channel, MESSAGE_PONG);
     CHECK(pong->number == 77);
     tell(t.channel, MESSAGE_DRAIN, nothing);
+    CHECK(hears('w'));
     (void)expect(t.channel, MESSAGE_DRAINED);
     end(EXIT_SUCCESS); /* the parent is gone, and so is it */
 }
@@ -277,8 +311,23 @@ static void test_what_no_parent_says(void)
     end(EXIT_FAILURE);
 }
 
+/* Who has nothing to finish has finished; and one of a kind is named without a number. */
+static void test_one_of_a_kind(void)
+{
+    static char index[] = "0";
+
+    begin_as(ROLE_JUDGE, &none, 5, index);
+    tell(t.channel, MESSAGE_DRAIN, nothing);
+    (void)expect(t.channel, MESSAGE_DRAINED);
+    end(EXIT_SUCCESS);
+}
+
 static void test_by_hand(void)
 {
+    static char index[] = "x";
+
+    begin_as(ROLE_GATE, &all, 5, index); /* no number */
+    end(EXIT_FAILURE);
     begin(&all, 2); /* arguments are missing */
     end(EXIT_FAILURE);
 }
@@ -289,6 +338,7 @@ int main(void)
     test_what_is_not_for_it();
     test_descriptors_that_are_missing();
     test_what_no_parent_says();
+    test_one_of_a_kind();
     test_by_hand();
     return test_done();
 }

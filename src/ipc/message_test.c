@@ -169,6 +169,11 @@ static void test_roles(void)
     }
     CHECK(strcmp(role_name(ROLE_COUNT), "?") == 0);
     CHECK(strcmp(role_name(ROLE_VAULT), "vault") == 0);
+    for (unsigned door = 0; door < DOOR_COUNT; door++) {
+        CHECK(door_name((enum door)door)[0] != '?');
+    }
+    CHECK(strcmp(door_name(DOOR_COUNT), "?") == 0);
+    CHECK(strcmp(door_name(DOOR_SOCKS), "socks") == 0);
 }
 
 int main(void)
