@@ -280,6 +280,16 @@ static bool vendor_hears_head(void)
     }
 }
 
+static bool vendor_hears_head_with(const char *field)
+{
+    size_t len = strlen(field);
+
+    while (memmem(buf_str(&t.got).data, buf_len(&t.got), "\r\n\r\n", 4) == NULL && vendor_read()) {
+    }
+    bool there = memmem(buf_str(&t.got).data, buf_len(&t.got), field, len) != NULL;
+    return vendor_hears_head() && there;
+}
+
 /* 0: a FIN, 1: a reset, -1: neither. */
 static int vendor_hears_end(void)
 {
@@ -740,6 +750,77 @@ static void test_fetch(void)
     o = outcome();
     CHECK(o.outcome == OUTCOME_ANSWERED && !o.complete && o.error == UPSTREAM_PROTOCOL);
     CHECK(silent(t.gate));
+    end();
+}
+
+/* What the judge puts into a body goes out with it; the client's body is the one compared. */
+static void test_spliced_body(void)
+{
+    static struct message_splice splices[] = {
+        {.offset = 7, .removed = 4, .bytes = {"500", 3}},
+        {.offset = sizeof(PAY) - 1, .removed = 0, .bytes = {"&x=1", 4}}};
+    static struct message_splice bad[][2] = {
+        {{.offset = sizeof(PAY), .removed = 0, .bytes = {"a", 1}}},
+        {{.offset = 7, .removed = sizeof(PAY), .bytes = {"a", 1}}},
+        {{.offset = 9, .removed = 2, .bytes = {"a", 1}},
+         {.offset = 7, .removed = 0, .bytes = {"b", 1}}}};
+
+    begin();
+    struct message_grant grant = money_grant(PAY);
+    grant.splices = splices;
+    grant.splice_count = 2;
+    give(&grant);
+    forward();
+    send_body(PAY);
+    answer_usual_blob();
+    vendor_accept(false);
+    (void)expect(t.judge, MESSAGE_SENT);
+    CHECK(vendor_hears_head_with("Content-Length: 27\r\n"));
+    CHECK(vendor_hears("amount=500&currency=usd&x=1"));
+    vendor_say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    CHECK(outcome().outcome == OUTCOME_ANSWERED);
+    tell(t.judge, MESSAGE_RELEASE, &(struct message_release){.grant = t.grant});
+    (void)expect(t.gate, MESSAGE_HEAD);
+    hears_end();
+
+    /* Nothing was sent with it: what is put in is all of the body. */
+    grant = money_grant("");
+    grant.body = BODY_NONE;
+    splices[1].offset = 0;
+    grant.splices = &splices[1];
+    grant.splice_count = 1;
+    give(&grant);
+    forward();
+    vendor_accept(false);
+    (void)expect(t.judge, MESSAGE_SENT);
+    CHECK(vendor_hears_head_with("Content-Length: 4\r\n"));
+    CHECK(vendor_hears("&x=1"));
+    vendor_say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    CHECK(outcome().outcome == OUTCOME_ANSWERED);
+    tell(t.judge, MESSAGE_RELEASE, &(struct message_release){.grant = t.grant});
+    (void)expect(t.gate, MESSAGE_HEAD);
+    hears_end();
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        grant = money_grant(PAY);
+        grant.splices = bad[i];
+        grant.splice_count = i == 2 ? 2 : 1;
+        give(&grant);
+        forward();
+        send_body(PAY);
+        CHECK(hears_reset() == UPSTREAM_GRANT);
+        struct message_outcome o = outcome();
+        CHECK(o.outcome == OUTCOME_NOT_SENT && o.error == UPSTREAM_GRANT);
+    }
+    /* A body that is not the judged one is not changed into it. */
+    grant = money_grant(PAY);
+    grant.splices = splices;
+    grant.splice_count = 1;
+    give(&grant);
+    forward();
+    send_body("amount=500&currency=usdx");
+    CHECK(hears_reset() == UPSTREAM_GRANT);
+    CHECK(outcome().outcome == OUTCOME_NOT_SENT);
     end();
 }
 
@@ -1525,6 +1606,7 @@ int main(void)
     test_refused_grants();
     test_money();
     test_fetch();
+    test_spliced_body();
     test_wrong_body();
     test_scrub();
     test_answer_forms();
