@@ -230,6 +230,11 @@ if inside.IS:
         def test_nobody_else_waits(self):
             good = self.key_of(Reply([PUBLIC], ttl=600))
             self.assertEqual(self.outcome(good)[0], 200)
+            quiet = []
+            for _ in range(100):
+                began = time.monotonic()
+                self.ask(good, "GET", "/stripe/v1/balance")
+                quiet.append(time.monotonic() - began)
             threads = [threading.Thread(target=self.outcome, args=(self.key_of(says),))
                        for says in ["silent", Reply([PUBLIC], after=3), "failed",
                                     Reply(make=garbage), Reply(cname="loop1.test")] * 8]
@@ -244,5 +249,6 @@ if inside.IS:
                 time.sleep(0.01)
             for thread in threads:
                 thread.join()
-            p99 = statistics.quantiles(times, n=100)[98]
-            self.assertLess(p99, 0.1, f"of {len(times)}")
+            before, p99 = (statistics.quantiles(t, n=100)[98] for t in (quiet, times))
+            # On a machine that has nothing else to do the first bound is the one that counts.
+            self.assertLess(p99, max(0.1, 5 * before), f"of {len(times)}")

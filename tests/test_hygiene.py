@@ -144,11 +144,18 @@ class Hygiene(harness.Case):
                 except (ConnectionResetError, http.client.HTTPException):
                     pass
 
+    def time_of(self, key):
+        began = time.monotonic()
+        self.assertEqual(self.ask(key, "GET", "/stripe/v1/balance")[0], 200)
+        return time.monotonic() - began
+
     def test_bombs(self):
         """What swells a thousandfold is cut early, and nobody else waits for it."""
         other = self.issue(allowed_endpoints=["/v1/balance"])
-        sizes, times = [], []
+        sizes, times, quiet = [], [], []
         self.doubles["stripe"].page = gzip.compress(bytes(64 << 20))
+        for _ in range(50):
+            quiet.append(self.time_of(other))
 
         def bomb():
             connection = self.keybrake.door()
@@ -167,12 +174,11 @@ class Hygiene(harness.Case):
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
-            began = time.monotonic()
-            self.assertEqual(self.ask(other, "GET", "/stripe/v1/balance")[0], 200)
-            times.append(time.monotonic() - began)
+            times.append(self.time_of(other))
             time.sleep(0.01)
         self.assertLess(max(sizes), 16 << 20)
-        self.assertLess(statistics.median(times), 1 if harness.SANITIZED else 0.1)
+        # On a machine that has nothing else to do the first bound is the one that counts.
+        self.assertLess(statistics.median(times), max(0.1, 10 * statistics.median(quiet)))
         for pid in self.keybrake.pids()["vault"]:
             with open(f"/proc/{pid}/status", encoding="ascii") as status:
                 peak = int(re.search(r"VmHWM:\s+(\d+)", status.read())[1])

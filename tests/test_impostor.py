@@ -48,7 +48,8 @@ class Gate(Impostor):
         return seen.decode(errors="replace").splitlines() or None
 
     def calls(self):
-        return self.doubles["stripe"].calls
+        """What came by way of a gate: keybrake itself looks for lost answers among the events."""
+        return [c for c in self.doubles["stripe"].calls if not c["path"].startswith("/v1/events")]
 
     def alive(self):
         """The server goes on, with a gate that works."""
