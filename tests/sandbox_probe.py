@@ -209,6 +209,13 @@ attempt("sysctl")(lambda: pathlib.Path("/proc/sys/kernel/hostname").write_text("
 attempt("core pattern")(lambda: pathlib.Path("/proc/sys/kernel/core_pattern").write_text("x"))
 attempt("sysrq")(lambda: pathlib.Path("/proc/sysrq-trigger").write_text("h"))
 
+def interfaces():
+    try:
+        return sorted(name for _, name in socket.if_nameindex())
+    except OSError:
+        return None
+
+
 status = dict(line.split(":\t", 1) for line in
               pathlib.Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
 found["facts"] = {
@@ -219,7 +226,7 @@ found["facts"] = {
     "descriptors": descriptors,
     "core": resource.getrlimit(resource.RLIMIT_CORE)[0],
     "environment": dict(os.environ), "cwd": os.getcwd(),
-    "interfaces": sorted(name for _, name in socket.if_nameindex()),
+    "interfaces": interfaces(),
     "mounted": [line.split()[1] for line in open("/proc/mounts")],
 }
 print(json.dumps(found))

@@ -26,9 +26,9 @@ def namespaces_work():
 
 
 class Case(harness.Case):
-    """Starts sandboxes of its server.  `as_nobody`: server and launcher are an unprivileged user."""
+    """Starts sandboxes of its server."""
 
-    as_nobody = False
+    launcher_prefix = []
 
     @classmethod
     def setUpClass(cls):
@@ -42,7 +42,7 @@ class Case(harness.Case):
     def command(self, command, options=(), policy=None):
         policy = policy if policy is not None else [
             "--vendor", "stripe", "--cap", "50", "--allow", "/v1/charges", "--allow", "/v1/balance"]
-        return [*self.keybrake.prefix, harness.BINARY, "run", "--data", str(self.keybrake.data),
+        return [*self.keybrake.prefix, *self.launcher_prefix, harness.BINARY, "run", "--data", str(self.keybrake.data),
                 *map(str, policy), *map(str, options), "--", *map(str, command)]
 
     def sandbox(self, *command, options=(), policy=None, env=None, **more):
@@ -504,6 +504,58 @@ class Isolation(Case):
         found, done = self.probe("--tier", "no-redirect")
         self.assertIn("ports 80 and 443", done.stderr)
         self.check_all(found, False, NOBODY if harness.AS_ROOT else os.getuid())
+
+
+    def check_notify(self, found):
+        """Without namespaces: every connect() is taken over, and nothing else can reach a peer."""
+        for name in ("tcp4 80", "tcp4 443", "tcp4 5432", "tcp4 9999", "tcp6 80", "tcp6 5432",
+                     "metadata", "fastopen connect", "host loopback"):
+            if name != "tcp4 443":  # plain HTTP to a port of TLS: answered there too
+                self.assertIn(found[name]["result"], self.ANSWERED, (name, found[name]))
+        for name in ("fastopen sendto", "udp 443", "udp 5000", "udp 53", "mptcp", "raw", "ping",
+                     "packet", "vsock", "alg", "netfilter", "abstract socket", "route delete",
+                     "route add", "control socket", "docker socket"):
+            self.assertIn(found[name]["result"], self.REFUSED | {"ENOENT"}, (name, found[name]))
+        self.assertTrue(found["tcp 53"]["result"].startswith("198.1"), found["tcp 53"])
+        self.assertTrue(found["name"]["result"].startswith("198.1"), found["name"])
+        self.assertNotIn("taken", found["steal the capture"]["result"])
+        self.check_calls(found)
+        for name in ("shadow", "root's home", "homes", "data", "init's environment",
+                     "init's memory", "init's files", "write the root", "write the system",
+                     "write here", "write tmp", "sysctl", "core pattern", "sysrq"):
+            self.assertIn(found[name]["result"], ("EACCES", "EPERM", "ENOENT", "EROFS"), name)
+        self.assertEqual(found["write home"]["result"], 1)
+        facts = found["facts"]
+        self.assertEqual(facts["capabilities"][1:3], ["0" * 16] * 2)
+        self.assertEqual((facts["no_new_privs"], facts["core"], facts["uid"]),
+                         ("1", 0, NOBODY if harness.AS_ROOT else os.getuid()))
+        self.assertLessEqual(set(facts["descriptors"]), {0, 1, 2, 3})
+        self.assertNotIn(self.secrets["stripe"], json.dumps(found))
+
+    def test_by_notify(self):
+        found, done = self.probe("--tier", "notify")
+        self.assertIn("no namespaces here", done.stderr)
+        self.check_notify(found)
+
+    def test_where_namespaces_are_refused(self):
+        """As Docker's own filter refuses them: the next tier is taken, and said."""
+        self.launcher_prefix = ["/usr/bin/python3", str(PROBE.with_name("no_namespaces.py"))]
+        try:
+            found, done = self.probe()
+        finally:
+            del self.launcher_prefix
+        self.assertIn("lets us make no namespaces", done.stderr)
+        self.check_notify(found)
+
+    def test_nothing_is_left_of_it(self):
+        mark = f"98{os.getpid()}6"
+        before = set(pathlib.Path("/tmp").glob("keybrake-??????"))
+        done = self.sandbox("sh", "-c", f"setsid sleep {mark} & (nohup sleep {mark} &); exit 4",
+                            options=["--tier", "notify"])
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertEqual(survivors(mark), [])
+        self.assertEqual(set(pathlib.Path("/tmp").glob("keybrake-??????")) - before, set())
+        self.assertTrue(self.key_of("revoked"))
 
 
 @unittest.skipUnless(harness.AS_ROOT, "needs root, to become somebody else")

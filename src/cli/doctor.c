@@ -19,6 +19,7 @@
 #include "cli/doctor.h"
 #include "os/confine.h"
 #include "sandbox/attach.h"
+#include "sandbox/notify.h"
 #include "store/admissions.h"
 
 enum {
@@ -112,8 +113,13 @@ static void look_at_sandbox(struct findings *findings)
         doctor_say(one, "run: own namespaces; only ports 80, 443 and --port are caught, others "
                         "refused");
     } else {
+        struct err why;
+        bool by_notify = notify_probe(&why) == 0;
         one->mend = mend_sandbox(err.text);
-        doctor_say(one, "run refuses to start: %s", err.text);
+        doctor_say(one, "run: %s; %s%s", err.text,
+                   by_notify ? "connections are asked about (seccomp), files are Landlock's"
+                             : "it refuses to start: ",
+                   by_notify ? "" : why.text);
     }
 }
 

@@ -13,12 +13,14 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
 #include "sandbox/environment.h"
+#include "sandbox/notify.h"
 #include "sandbox/sandbox.h"
 
 enum {
@@ -39,8 +41,7 @@ const struct option run_options[] = {
      false},
     {"processes", "N", "at most so many", false, false},
     {"open-files", "N", "at most so many, each process", false, false},
-    {"tier", "auto|redirect|no-redirect", "how the network is caught (default: auto)", false,
-     false},
+    {"tier", "auto|no-redirect|notify", "how the network is caught (default: auto)", false, false},
     {"quiet", NULL, "no report at the end", false, false},
 };
 const size_t run_options_count = sizeof(run_options) / sizeof(run_options[0]);
@@ -48,6 +49,8 @@ const size_t run_options_count = sizeof(run_options) / sizeof(run_options[0]);
 struct run {
     const struct invocation *invocation;
     struct sandbox sandbox;
+    struct notify notify;
+    bool by_notify; /* no namespaces here */
     struct sandbox_plan plan;
     struct run_session session;
     char directory[PATH_MAX];
@@ -117,14 +120,18 @@ static int take_tier(struct run *run, struct err *err)
 {
     const char *tier = option_value(run->invocation, "tier");
 
-    if (tier == NULL || strcmp(tier, "auto") == 0 || strcmp(tier, "redirect") == 0) {
+    if (tier == NULL || strcmp(tier, "auto") == 0) {
+        return 0;
+    }
+    if (strcmp(tier, "notify") == 0) {
+        run->by_notify = true;
         return 0;
     }
     if (strcmp(tier, "no-redirect") == 0) {
         run->plan.no_redirect = true;
         return 0;
     }
-    return err_set(err, "--tier is one of: auto, redirect, no-redirect");
+    return err_set(err, "--tier is one of: auto, no-redirect, notify");
 }
 
 /* The server's data is no sandbox's business, wherever it lies. */
@@ -204,10 +211,27 @@ static int add_vendor_variables(struct run *run, struct environment *environment
     return 0;
 }
 
+/* Names are asked over TCP, since there is no UDP; what is its own is one directory. */
+static int add_notify_variables(const struct run *run, struct environment *environment,
+                                struct err *err)
+{
+    struct str own = str_from(run->notify.directory);
+
+    return environment_set(environment, STR("RES_OPTIONS"), STR("use-vc"), err) < 0 ||
+                   environment_set(environment, STR("HOME"), own, err) < 0 ||
+                   environment_set(environment, STR("TMPDIR"), own, err) < 0
+               ? -1
+               : 0;
+}
+
 static int make_environment(struct run *run, struct environment *environment, struct err *err)
 {
+    const char *bundle = run->by_notify ? run->notify.bundle : FILES_BUNDLE;
+    const char *session_ca = run->by_notify ? run->notify.session_ca : FILES_CA;
+
     if (environment_basic(environment, environ, err) < 0 ||
-        environment_trust(environment, FILES_BUNDLE, FILES_CA, err) < 0 ||
+        environment_trust(environment, bundle, session_ca, err) < 0 ||
+        (run->by_notify && add_notify_variables(run, environment, err) < 0) ||
         add_vendor_variables(run, environment, err) < 0) {
         return -1;
     }
@@ -253,6 +277,37 @@ static void on_signal(struct run *run)
     }
 }
 
+/* ---- without namespaces ---- */
+
+/* The launcher asks before it starts what cannot be as tight as it should be. */
+static int start_notify(struct run *run, struct err *err)
+{
+    struct environment environment;
+
+    if (notify_probe(err) < 0 || notify_open(&run->notify, err) < 0 ||
+        run_session_prepare(&run->session, err) < 0 ||
+        run_session_open(&run->session, run->invocation, &run->notify.capture, 1, err) < 0) {
+        return -1;
+    }
+    (void)fprintf(stderr,
+                  "keybrake: %s: no namespaces here: connections are asked about (seccomp), files "
+                  "are Landlock's; no UDP, no servers, and the machine's processes are seen\n",
+                  json_string_value(json_object_get(run->session.opened, "id")));
+    environment_init(&environment);
+    int rc = make_environment(run, &environment, err);
+    if (rc == 0) {
+        rc = notify_start(&run->notify, &run->plan, buf_str(&environment.text),
+                          buf_str(&run->session.ca_pem), err);
+    }
+    environment_clear(&environment);
+    if (rc == 0) {
+        run->sandbox.pid = run->notify.command;
+        run->sandbox.pidfd = (int)syscall(SYS_pidfd_open, run->notify.command, 0);
+        rc = run->sandbox.pidfd >= 0 ? 0 : err_errno(err, "cannot watch the command");
+    }
+    return rc;
+}
+
 static void on_time(struct run *run)
 {
     uint64_t times;
@@ -275,10 +330,11 @@ static int watch(struct run *run)
     struct pollfd waits[] = {{.fd = run->sandbox.pidfd, .events = POLLIN},
                              {.fd = run->session.fd, .events = POLLIN},
                              {.fd = run->signals, .events = POLLIN},
-                             {.fd = run->timer, .events = POLLIN}};
+                             {.fd = run->timer, .events = POLLIN},
+                             {.fd = run->by_notify ? run->notify.listener : -1, .events = POLLIN}};
 
     for (;;) {
-        if (poll(waits, 4, -1) < 0 && errno != EINTR) {
+        if (poll(waits, 5, -1) < 0 && errno != EINTR) {
             sandbox_kill(&run->sandbox);
             break;
         }
@@ -296,6 +352,11 @@ static int watch(struct run *run)
         }
         if (waits[3].revents != 0) {
             on_time(run);
+        }
+        if ((waits[4].revents & POLLIN) != 0) {
+            notify_answer(&run->notify);
+        } else if (waits[4].revents != 0) {
+            waits[4].fd = -1; /* nobody is left who could ask */
         }
     }
     return sandbox_wait(&run->sandbox);
@@ -349,6 +410,9 @@ static int start(struct run *run, struct err *err)
 
 static void clear(struct run *run)
 {
+    if (run->by_notify) {
+        notify_close(&run->notify);
+    }
     run_session_clear(&run->session);
     for (size_t i = 0; i < FILES_PATHS_MAX; i++) {
         free(run->writable[i]);
@@ -382,7 +446,14 @@ static int go(struct run *run)
     }
     run->signals = open_signals();
     run->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-    if (start(run, &err) < 0) {
+    int rc = run->by_notify ? start_notify(run, &err) : start(run, &err);
+    if (rc < 0 && !run->by_notify && run->session.fd < 0 && run->sandbox.pid < 0 &&
+        option_value(run->invocation, "tier") == NULL) {
+        (void)fprintf(stderr, "keybrake: %s\n", err.text);
+        run->by_notify = true; /* no namespaces: the next best, said aloud */
+        rc = start_notify(run, &err);
+    }
+    if (rc < 0) {
         (void)say_refused("%s", err.text);
         run_session_end(&run->session, "the command did not start", false);
         if (!run->entered) { /* else it ends by itself, with the status that says why */
@@ -409,6 +480,9 @@ int run_run(const struct invocation *invocation)
 
     run->invocation = invocation;
     run->session.fd = run->signals = run->timer = -1;
+    run->sandbox = (struct sandbox){.pid = -1, .pidfd = -1, .talk = -1};
+    run->notify =
+        (struct notify){.command = -1, .names = -1, .listener = -1, .capture = -1, .names_tcp = -1};
     int status = go(run);
     clear(run);
     return status;

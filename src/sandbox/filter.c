@@ -142,7 +142,7 @@ static int refuse_family(scmp_filter_ctx filter, struct scmp_arg_cmp family)
 }
 
 /* All but Unix, IPv4, IPv6 and route netlink. */
-static int refuse_families(scmp_filter_ctx filter)
+static int refuse_families(scmp_filter_ctx filter, enum filter_kind kind)
 {
     int rc = 0;
 
@@ -154,7 +154,9 @@ static int refuse_families(scmp_filter_ctx filter)
     if (rc == 0) {
         rc = refuse_family(filter, SCMP_CMP64(0, SCMP_CMP_GT, AF_NETLINK, 0));
     }
-    if (rc == 0) {
+    if (rc == 0 && kind == FILTER_NOTIFY) {
+        rc = refuse_family(filter, INT_IS(0, AF_NETLINK)); /* the machine's own */
+    } else if (rc == 0) {
         rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPROTONOSUPPORT), SYS_socket, 2,
                               INT_IS(0, AF_NETLINK), SCMP_CMP64(2, SCMP_CMP_GT, NETLINK_ROUTE, 0));
     }
@@ -162,7 +164,7 @@ static int refuse_families(scmp_filter_ctx filter)
 }
 
 /* No raw sockets, no pings, nothing but TCP and UDP: the other protocols have no way to a gate. */
-static int refuse_types(scmp_filter_ctx filter)
+static int refuse_types(scmp_filter_ctx filter, enum filter_kind kind)
 {
     static const int families[] = {AF_INET, AF_INET6};
     static const struct {
@@ -185,6 +187,9 @@ static int refuse_types(scmp_filter_ctx filter)
 
     for (size_t f = 0; f < COUNT(families) && rc == 0; f++) {
         for (size_t i = 0; i < COUNT(kinds) && rc == 0; i++) {
+            if (kind == FILTER_NOTIFY && kinds[i].type == SOCK_DGRAM) {
+                continue; /* all datagrams are refused then */
+            }
             struct scmp_arg_cmp family = INT_IS(0, families[f]);
             struct scmp_arg_cmp type =
                 SCMP_CMP64(1, SCMP_CMP_MASKED_EQ, type_bits, (scmp_datum_t)kinds[i].type);
@@ -200,7 +205,7 @@ static int refuse_types(scmp_filter_ctx filter)
     return rc;
 }
 
-static int fill(scmp_filter_ctx filter)
+static int fill(scmp_filter_ctx filter, enum filter_kind kind)
 {
     int rc = refuse_all(filter, refused, COUNT(refused), EPERM);
 
@@ -214,17 +219,43 @@ static int fill(scmp_filter_ctx filter)
         rc = refuse_typing(filter);
     }
     if (rc == 0) {
-        rc = refuse_families(filter);
+        rc = refuse_families(filter, kind);
     }
-    return rc == 0 ? refuse_types(filter) : rc;
+    return rc == 0 ? refuse_types(filter, kind) : rc;
+}
+
+/* Without a network namespace: no way to a peer but connect(), which is asked about. */
+static int fill_notify(scmp_filter_ctx filter)
+{
+    static const int calls[] = {SYS_listen, SYS_shmget, SYS_msgget, SYS_semget, SYS_mq_open};
+    static const int sockets[] = {SYS_socket, SYS_socketpair};
+    static const struct {
+        int call;
+        unsigned argument;
+    } flags[] = {{SYS_sendto, 3}, {SYS_sendmsg, 2}, {SYS_sendmmsg, 3}};
+    const scmp_datum_t type_bits = 0xf;
+    int rc = refuse_all(filter, calls, COUNT(calls), EPERM);
+
+    /* A datagram socket sends to whom it likes with sendmsg(), whose address no filter sees. */
+    for (size_t i = 0; i < COUNT(sockets) && rc == 0; i++) {
+        rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), sockets[i], 1,
+                              SCMP_CMP64(1, SCMP_CMP_MASKED_EQ, type_bits, SOCK_DGRAM));
+    }
+    for (size_t i = 0; i < COUNT(flags) && rc == 0; i++) {
+        rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), flags[i].call, 1,
+                              INT_HAS(flags[i].argument, MSG_FASTOPEN));
+    }
+    if (rc == 0) {
+        rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SYS_sendto, 1,
+                              SCMP_CMP64(4, SCMP_CMP_NE, 0, 0));
+    }
+    return rc == 0 ? seccomp_rule_add(filter, SCMP_ACT_NOTIFY, SYS_connect, 0) : rc;
 }
 
 int filter_enter(enum filter_kind kind, int *ret_listener, struct err *err)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
 
-    (void)kind;
-    (void)ret_listener;
     if (filter == NULL) {
         return err_set(err, "cannot make the sandbox's system call filter");
     }
@@ -234,10 +265,17 @@ int filter_enter(enum filter_kind kind, int *ret_listener, struct err *err)
         rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     }
     if (rc == 0) {
-        rc = fill(filter);
+        rc = fill(filter, kind);
+    }
+    if (rc == 0 && kind == FILTER_NOTIFY) {
+        rc = fill_notify(filter);
     }
     if (rc == 0) {
         rc = seccomp_load(filter);
+    }
+    if (rc == 0 && kind == FILTER_NOTIFY) {
+        *ret_listener = seccomp_notify_fd(filter);
+        rc = *ret_listener < 0 ? *ret_listener : 0;
     }
     seccomp_release(filter);
     return rc == 0
