@@ -92,6 +92,39 @@ static void test_golden(void)
     }
 }
 
+/* More that was admitted is no overrun; more that a vendor took is one. */
+static void test_raise(void)
+{
+    struct level levels[] = {key_level(TODAY), key_level(WINDOW_LIFE)};
+    struct message_row_hold row = {.hold = 1,
+                                   .key = 1,
+                                   .day = TODAY,
+                                   .held = 50 * NANO_PER_USD,
+                                   .account = STR("stripe-account=acct_1"),
+                                   .vendor_key = STR("kb.x.y")};
+    struct hold *hold = hold_new(&row);
+    struct windows windows;
+    struct hold_change held = {
+        .state = HOLD_HELD, .held = 50 * NANO_PER_USD, .object = STR("pi_1")};
+    struct hold_change raised = {
+        .state = HOLD_HELD, .held = 80 * NANO_PER_USD, .admitted = true, .object = STR_NONE};
+    struct hold_change more = {.state = HOLD_HELD, .held = 81 * NANO_PER_USD};
+
+    windows_init(&windows);
+    CHECK(windows_reserve(&windows, levels, 2, row.held) == 2);
+    CHECK(!hold_move(hold, &windows, levels, 2, &held));
+    CHECK(!hold_move(hold, &windows, levels, 2, &raised) && !hold->row.overrun);
+    CHECK(windows_find(&windows, &levels[0].owner, TODAY)->held == 80 * NANO_PER_USD);
+    CHECK(str_equal(hold->row.object, STR("pi_1")));
+    hold_name_object(hold, hold->row.object); /* its own text */
+    CHECK(str_equal(hold->row.object, STR("pi_1")));
+    CHECK(str_equal(hold->row.account, row.account) &&
+          str_equal(hold->row.vendor_key, row.vendor_key));
+    CHECK(hold_move(hold, &windows, levels, 2, &more) && hold->row.overrun);
+    hold_free(hold);
+    windows_clear(&windows);
+}
+
 /* ---- the invariant, over a long random life ---- */
 
 enum { KEYS = 8, HOLDS = 400, STEPS = 200000, DAYS = 3 };
@@ -224,6 +257,7 @@ int main(void)
     digest_setup();
     test_edges();
     test_golden();
+    test_raise();
     test_invariant();
     return test_done();
 }
