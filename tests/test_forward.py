@@ -487,6 +487,31 @@ class OverTls(Forward):
         self.assertGreater(len(got), 200_000)
 
 
+class Silence(Forward):
+    def test_who_says_nothing_is_shown_out(self):
+        """After 10 s: in a tunnel, half way through a ClientHello, half way through SOCKS5."""
+        token = self.issue()["token"]
+        quiet = [self.connect(token)[0], self.connect(token)[0], self.keybrake.connect()]
+        quiet[1].sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        quiet[2].sendall(b"\x05\x01")
+        started = time.monotonic()
+        for connection in quiet:
+            connection.settimeout(20)
+            self.assertEqual(connection.recv(10), b"")
+            connection.close()
+        self.assertGreater(time.monotonic() - started, 8)
+
+    def test_a_hello_without_end(self):
+        token = self.issue()["token"]
+        connection, _ = self.connect(token)
+        connection.settimeout(5)
+        try:
+            connection.sendall(b"\x16\x03\x01\x00\x05\x01\xff\xff\xff\x03" + b"\x16\x03\x01\x00\x01a" * 9000)
+            self.assertEqual(connection.recv(10), b"")
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+
+
 class Ca(Forward):
     def certificate(self, host=HOST):
         token = self.issue()["token"]

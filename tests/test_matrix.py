@@ -369,6 +369,18 @@ class SessionMatrix(Matrix):
         self.denied(answer, "endpoint_not_allowed", 403)
         self.assertIn(b"evil.example cannot be reached from here", answer[2])
 
+    def test_connections_of_one_sandbox(self):
+        """256 at a time; then as many as have left."""
+        key = self.issue()
+        held = [self.dial(key["token"]) for _ in range(256)]
+        time.sleep(0.5)
+        with self.assertRaises((OSError, http.client.HTTPException)):
+            self.door_session_plain(key["token"], "GET", "/v1/balance")
+        for connection in held:
+            connection.close()
+        time.sleep(0.5)
+        self.assertEqual(self.door_session_plain(key["token"], "GET", "/v1/balance")[0], 200)
+
     def test_what_is_neither_tls_nor_http_ends_at_once(self):
         key = self.issue()
         for data in (b"\x00\x00\x00\x01", b"\xff\xff", b"\x16\x03\x01\x00\x02\x01\x00", b"\n\n"):
