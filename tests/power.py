@@ -17,7 +17,7 @@ import tempfile
 import time
 
 EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
-NOLOGFLUSH = 2
+DEFAULT, NOLOGFLUSH = 0, 2
 
 
 def why_not():
@@ -45,18 +45,24 @@ def run(*args):
 
 
 class Disk:
-    def __init__(self, megabytes=128):
+    def __init__(self, megabytes=64):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="keybrake-disk-"))
         self.dir.chmod(0o755)
         self.image, self.path = self.dir / "image", self.dir / "mount"
         self.path.mkdir()
         with open(self.image, "wb") as file:
             file.truncate(megabytes << 20)
-        self.mounted = False
+        self.mounted, self.mounts = False, 0
         run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0", str(self.image))
         self.mount()
 
     def mount(self):
+        if self.mounts > 0:
+            # A copy: some other mount namespace of this machine may keep the dead one alive.
+            dead, self.image = self.image, self.dir / f"image{self.mounts}"
+            run("cp", "--sparse=always", str(dead), str(self.image))
+            dead.unlink()
+        self.mounts += 1
         run("mount", "-o", "loop", str(self.image), str(self.path))
         self.path.chmod(0o755)
         self.mounted = True
@@ -73,13 +79,20 @@ class Disk:
                     raise
                 time.sleep(0.02)
 
-    def cut(self):
-        """Whatever was not synchronised is gone; still mounted, and dead."""
+    def shut_down(self, how):
         fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            fcntl.ioctl(fd, EXT4_IOC_SHUTDOWN, struct.pack("I", NOLOGFLUSH))
+            fcntl.ioctl(fd, EXT4_IOC_SHUTDOWN, struct.pack("I", how))
         finally:
             os.close(fd)
+
+    def cut(self):
+        """Whatever was not synchronised is gone; still mounted, and dead."""
+        self.shut_down(NOLOGFLUSH)
+
+    def fail(self):
+        """All is written so far; every write and fsync from now on is EIO."""
+        self.shut_down(DEFAULT)
 
     def remove(self):
         if self.mounted:

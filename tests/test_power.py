@@ -61,7 +61,7 @@ class PowerCuts(oracle.FaultCase):
     @classmethod
     def make_keybrake(cls, place):
         place.data_root = cls.disk.path
-        return super().make_keybrake(place)
+        return harness.Keybrake(place)
 
     def cut(self):
         """Frozen, shut down, killed, and what is left of the disk mounted again."""
@@ -110,6 +110,41 @@ class PowerCuts(oracle.FaultCase):
         self.tell(f"{rounds} power cuts, {len(load.sent)} requests, "
                   f"{sum(1 for c in self.vendor.calls() if c.get('moved'))} charges, "
                   f"{unknown} unknown outcomes")
+
+
+@unittest.skipIf(WHY_NOT, WHY_NOT)
+class BrokenDisk(oracle.FaultCase):
+    """A disk that fails: EIO of the kernel's own, to the very program with its very filter."""
+
+    make_keybrake = PowerCuts.__dict__["make_keybrake"]
+
+    @classmethod
+    def setUpClass(cls):
+        cls.disk = power.Disk()
+        cls.addClassCleanup(cls.disk.remove)
+        super().setUpClass()
+
+    def test_a_failed_write_or_fsync_ends_the_server_and_nothing_is_lost(self):
+        rng = random.Random(self.seed)
+        rounds = 20 if self.long else 3
+        load = self.begin()
+        self.vendor.fates(**HARMLESS)
+        for i in range(rounds):
+            with self.subTest(round=i, seed=self.seed):
+                load.new_keys()
+                load.start()
+                time.sleep(rng.uniform(0.1, 0.8))
+                self.disk.fail()
+                code = self.keybrake.process.wait(20)
+                self.assertNotEqual(code, 0)
+                self.keybrake.forget()
+                load.stop()
+                self.assertIn("store-broken", self.keybrake.log_text())
+                self.disk.unmount()
+                self.disk.mount()
+                self.keybrake.start()
+                self.oracle.check(most_unknown=load.clients, all_keys=False)
+        self.tell(f"{rounds} times EIO: the server ended each time, and began again with all of it")
 
 
 @unittest.skipIf(os.getuid() != 0, "needs root, to mount a small tmpfs")
