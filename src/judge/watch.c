@@ -36,7 +36,7 @@ struct watch {
     enum hold_state state;
     bool doubt;
     struct fetch *fetch;
-    char after[COST_OBJECT_MAX + 1]; /* the last event seen */
+    char *after; /* the last event seen; NULL: none.  There may be a million of these */
     unsigned pages;
 };
 
@@ -55,6 +55,7 @@ static void forget(struct watch *watch)
         judge->watching--;
     }
     (void)table_remove(&judge->watches, &watch->hold);
+    free(watch->after);
     free(watch);
 }
 
@@ -210,7 +211,8 @@ static void look_later(struct watch *watch)
 
     watch->looks++;
     watch->pages = 0;
-    watch->after[0] = '\0';
+    free(watch->after);
+    watch->after = NULL;
     if (hold != NULL && hold->row.state == HOLD_HELD) {
         /* No later than when its estimate becomes what it cost. */
         const struct pack_object *kind = subject_of(judge, hold).kind;
@@ -394,7 +396,8 @@ static void on_events(void *ctx, const struct fetch_answer *answer)
     }
     bool more = answer->facts->facts[0].kind == FACT_BOOL && answer->facts->facts[0].number == 1;
     if (more && cost_is_object_id(last) && ++watch->pages < PAGES_MAX) {
-        (void)snprintf(watch->after, sizeof(watch->after), "%.*s", STR_FMT(last));
+        free(watch->after);
+        watch->after = mem_copy_str(last);
         again_in(watch, 0);
         return;
     }
@@ -431,7 +434,7 @@ static struct str events_query(const struct watch *watch, const struct pack_even
         }
         rest = str_slice(rest, close < rest.len ? close + 1 : close, rest.len);
     }
-    if (watch->after[0] != '\0') {
+    if (watch->after != NULL) {
         (void)buf_addf(&out, "&%.*s=%s", STR_FMT(events->after), watch->after);
     }
     struct str copy = arena_copy(arena, buf_str(&out));
