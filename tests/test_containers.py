@@ -103,10 +103,10 @@ class Engines:
         self.addCleanup(client.close)
         return client
 
-    def spawn(self, script, lifetime="2m"):
+    def spawn(self, script, lifetime="2m", ttl=None):
         return adapter.spawn(
             self.docker(), image="agent:1", command=["/bin/sh", "-c", script], key=POLICY,
-            lifetime=lifetime, client=self.client(), socket=str(self.socket),
+            lifetime=lifetime, ttl=ttl, client=self.client(), socket=str(self.socket),
             create={"cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "user": "1000",
                     "tmpfs": {"/tmp": "mode=1777"}, "environment": {"PATH": "/bin"},
                     "ulimits": self.ulimits()})
@@ -183,8 +183,8 @@ class Engines:
             "label": f"keybrake_key={box.keys[0].id}"}), [])
 
     def test_the_timer(self):
-        box = self.spawn("sleep 60", lifetime="3s")
-        self.eventually(lambda: self.status(box.keys[0].id) == "revoked", 15)
+        box = self.spawn("sleep 60", lifetime="10s", ttl="20s")
+        self.eventually(lambda: self.status(box.keys[0].id) == "revoked", 25)
         self.eventually(lambda: not self.docker().containers.list(all=True, sparse=True, filters={
             "label": f"keybrake_key={box.keys[0].id}"}), 15)
 

@@ -207,8 +207,8 @@ class Platforms:
 
         self.double.on_call = status_now
         self.assertEqual(program.do("teardown"), {"did": "teardown"})
-        self.assertEqual([c["noted"] for c in self.double.named("kill")], ["revoked"],
-                         "revoke first, then kill")
+        kills = self.eventually(lambda: self.double.named("kill"))
+        self.assertEqual([c["noted"] for c in kills], ["revoked"], "revoke first, then kill")
         self.ended()
         self.assertEqual(len(self.double.alive), 0)
         self.assertEqual(program.end(), "")
@@ -398,8 +398,8 @@ class Fly(Platforms, Remote, harness.Case):
         program.end()
 
     def test_the_timer_ends_it(self):
-        program = self.spawn(lifetime="2s")
-        self.eventually(lambda: self.double.named("kill"), 8)
+        program = self.spawn(lifetime="3s", ttl="6s")
+        self.eventually(lambda: self.double.named("kill"), 15)
         self.ended()
         program.end()
 
@@ -441,8 +441,8 @@ class Docker(Platforms, harness.Case):
         self.ended(2)
 
     def test_the_timer_ends_it(self):
-        program = self.spawn(lifetime="2s")
-        self.eventually(lambda: self.double.named("kill"), 8)
+        program = self.spawn(lifetime="3s", ttl="6s")
+        self.eventually(lambda: self.double.named("kill"), 15)
         self.ended()
         program.end()
 

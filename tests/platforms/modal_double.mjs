@@ -4,7 +4,7 @@
  * run time.  Prints {"port"} first, then each call that it is sent; reads faults, a JSON object of
  * call name -> gRPC status code or "silence", line by line.
  */
-import { mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -18,6 +18,7 @@ const { createServer, ServerError, Status } = require("nice-grpc");
 /* The definitions are not exported: a copy of the file that does export them. */
 async function definitions() {
     const place = mkdtempSync(path.join(tmpdir(), "keybrake-modal-"));
+    process.on("exit", () => rmSync(place, { recursive: true }));
     symlinkSync(modules, path.join(place, "node_modules"));
     const copy = path.join(place, "modal.mjs");
     const text = readFileSync(path.join(modules, "modal", "dist", "index.js"), "utf8");
