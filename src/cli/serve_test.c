@@ -18,7 +18,8 @@ int main(void)
         CHECK_CASE(settings_has(name), option->name);
         /* An option without a value says yes to a flag. */
         CHECK_CASE(option->argument != NULL || settings_is_flag(name), option->name);
-        CHECK_CASE(option->repeats == (strcmp(option->name, "listen") == 0), option->name);
+        bool many = strcmp(option->name, "listen") == 0 || strcmp(option->name, "proxy-from") == 0;
+        CHECK_CASE(option->repeats == many, option->name);
         CHECK_CASE(option->help[0] != '\0' && !option->required, option->name);
     }
     return test_done();

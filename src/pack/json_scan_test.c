@@ -54,7 +54,7 @@ static void test_refused(void)
         {SCAN_FAULT_NUMBER, "[9223372036854775808]"},
         {SCAN_FAULT_NUMBER, "[1e400]"},
         {SCAN_FAULT_NUMBER, "[1e-00000000000000000000000201]"},
-        {SCAN_FAULT_LIMIT,
+        {SCAN_FAULT_NUMBER,
          "[0.0000000000000000000000000000000000000000000000000000000000000000000]"},
         {SCAN_FAULT_LIMIT, "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"},
         {SCAN_FAULT_SYNTAX, ""},
