@@ -104,6 +104,12 @@ static void actor_drain(void *ctx)
     child_drained(&actor->child);
 }
 
+static void actor_ca(void *ctx, const struct message_ca *message)
+{
+    (void)message;
+    note(ctx, "ca");
+}
+
 static void actor_signal(void *ctx, uint32_t events)
 {
     struct actor *actor = ctx;
@@ -144,6 +150,7 @@ static int act(enum process_role role, int argc, char **argv)
         .unseal_key = actor_unseal_key,
         .resolver = actor_resolver,
         .certificate = actor_certificate,
+        .ca = actor_ca,
         .start = actor_start,
         .drain = actor_drain,
     };
