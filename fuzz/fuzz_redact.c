@@ -27,6 +27,8 @@ static void assert_hidden(json_t *value)
         for (json_int_t n = json_integer_value(value); n != 0; n /= 10) {
             assert(n % 10 == 1);
         }
+    } else if (json_is_real(value)) {
+        assert(json_real_value(value) > 1.1 && json_real_value(value) < 1.2);
     } else if (json_is_object(value)) {
         json_object_foreach(value, name, below)
         {

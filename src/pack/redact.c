@@ -12,6 +12,8 @@
 #include "base/mem.h"
 #include "pack/json_scan.h"
 
+enum { INTEGER_DIGITS_MAX = 18 }; /* any more, and not all parsers have room */
+
 _Static_assert(REDACT_SEGMENTS_MAX < 32, "a mask has a bit a segment, and one for the end");
 
 struct place {
@@ -160,8 +162,11 @@ static void hide(struct redaction *redaction, unsigned char *body, struct str al
                  const struct json_token *token)
 {
     if (token->text.len > 0) {
-        memset(body + (token->text.data - all.data), token->kind == SCAN_TEXT ? '*' : '1',
-               token->text.len);
+        unsigned char *at = body + (token->text.data - all.data);
+        memset(at, token->kind == SCAN_TEXT ? '*' : '1', token->text.len);
+        if (token->kind != SCAN_TEXT && token->text.len > INTEGER_DIGITS_MAX) {
+            at[1] = '.'; /* or some parser would find the integer too large */
+        }
     }
     redaction->hits++;
 }
