@@ -200,7 +200,7 @@ static int tell(const struct attach *attach, struct err *err)
     add_variables(attach, &text);
     struct str variables = buf_str(&text);
     if (directory == NULL) {
-        (void)fwrite(variables.data, 1, variables.len, stdout);
+        (void)printf("%.*s", STR_FMT(variables));
         (void)fflush(stdout);
     } else if (write_out(directory, "env", variables, err) < 0 ||
                write_out(directory, "ca.pem", buf_str(&attach->session.ca_pem), err) < 0) {

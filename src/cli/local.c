@@ -77,7 +77,7 @@ static int send_all(int fd, struct str bytes, const int *fds, size_t fd_count)
         if (fd_count > 0) {
             message.msg_control = &control;
             message.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
-            struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+            struct cmsghdr *header = &control.header;
             header->cmsg_level = SOL_SOCKET;
             header->cmsg_type = SCM_RIGHTS;
             header->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);

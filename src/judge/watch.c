@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "judge/watch.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -489,6 +490,7 @@ static void look(void *ctx)
     struct subject subject = subject_of(judge, hold);
     const struct credential *credential = book_credential(judge, hold->row.credential);
     struct digest name = objects_name_of(hold);
+    assert(subject.kind != NULL); /* can_be_asked() */
     if (judge->watching >= FETCHES_MAX || !judge->ready) {
         again_in(watch, CROWDED_MS + hold->number % CROWDED_MS);
     } else if (hold->row.object.len > 0 && turn_is_taken(judge, &name, NULL)) {

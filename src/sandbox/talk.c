@@ -21,7 +21,7 @@ void talk_tell(int fd, char kind, const void *data, size_t len, const int *fds, 
     if (fd_count > 0) {
         message.msg_control = &control;
         message.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        struct cmsghdr *header = &control.header;
         header->cmsg_level = SOL_SOCKET;
         header->cmsg_type = SCM_RIGHTS;
         header->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
