@@ -60,7 +60,9 @@ static void say(char what)
 
 static void on_ready(void *ctx)
 {
-    (void)ctx;
+    struct judge **judge = ctx;
+
+    (*judge)->clock.base_wall_ms -= t.jump_ms;
     say('r');
 }
 
@@ -87,35 +89,22 @@ static void on_fault(void *ctx, enum process_role role, uint32_t index, const ch
     say('f');
 }
 
-static void on_jump(void *ctx)
-{
-    static struct loop_timer again;
-    struct judge *judge = ctx;
-
-    if (judge->ready) {
-        judge->clock.base_wall_ms -= t.jump_ms;
-    } else {
-        loop_timer_set(judge->loop, &again, 1, on_jump, judge);
-    }
-}
-
 static void run_judge(const int *fds)
 {
     static const enum process_role roles[PEERS] = {ROLE_GATE, ROLE_VAULT, ROLE_READER, ROLE_SCRIBE,
                                                    ROLE_CONTROL};
-    struct process_calls calls = {on_ready, on_drained, on_kill, on_fault, NULL};
+    struct judge *judge = NULL;
+    struct process_calls calls = {on_ready, on_drained, on_kill, on_fault, &judge};
     struct err err;
     struct loop *loop = loop_new(&err);
-    struct judge *judge = process_new(loop, &calls);
+
+    judge = process_new(loop, &calls);
 
     for (uint32_t i = 0; i < PEERS; i++) {
         process_channel(judge, roles[i], 0, i + 1, fds[i]);
     }
     process_config(judge, t.config);
     process_start(judge);
-    if (t.jump_ms != 0) {
-        on_jump(judge);
-    }
     _exit(loop_run(loop));
 }
 
