@@ -125,6 +125,9 @@ static bool follow(struct walk *walk)
     bool named = false; /* the next value is that of the step */
 
     while (json_scan_next(&walk->scan, &token)) {
+        if (walk->scan.depth < walk->met) {
+            break; /* the object has been left: what is named so in another is another thing */
+        }
         if (token.kind == SCAN_NAME && walk->scan.depth == walk->met) {
             struct str rest = str_slice(walk->rest, 1, walk->rest.len);
             named = str_equal(token.text, str_take_until(&rest, '/'));
