@@ -1006,6 +1006,33 @@ static void test_revoke(void)
     end();
 }
 
+/* An operator who is impatient gets no answer before the first one could have been given. */
+static void test_revoke_again(void)
+{
+    wipe_store();
+    begin();
+    struct issued key = issue(10);
+    uint64_t request = ask(&key, "GET", "/stripe/v1/balance", false);
+    struct given given = granted(request);
+    call(CALL_KEY_REVOKE, str_from(key.id.text), NULL, NULL);
+    const struct message_cut *cut = expect(VAULT, MESSAGE_REVOKE);
+    struct message_cut_done done_with = {.cut = cut->cut};
+    (void)expect(GATE, MESSAGE_CUT);
+    tell(GATE, MESSAGE_CUT_DONE, &done_with);
+    call(CALL_KEY_REVOKE, str_from(key.id.text), NULL, NULL);
+    CHECK(silent(CONTROL));
+    tell(VAULT, MESSAGE_REVOKED, &done_with);
+    for (int i = 0; i < 2; i++) {
+        const struct message_reply *reply = expect(CONTROL, MESSAGE_REPLY);
+        CHECK(reply->status == 200 && strcmp(member(reply, "status").text, "revoked") == 0);
+    }
+    struct message_outcome outcome = {
+        .grant = given.grant, .outcome = OUTCOME_UNKNOWN, .error = UPSTREAM_REVOKED};
+    tell(VAULT, MESSAGE_OUTCOME, &outcome);
+    CHECK(denied(request, "revoked_key") == 401);
+    end();
+}
+
 /* ---- the vendor is asked first ---- */
 
 static const char *const three_dollars[] = {"amount_to_capture", "300", NULL};
@@ -1442,6 +1469,7 @@ int main(void)
     test_refused_at_the_second_attempt();
     test_coded_body();
     test_revoke();
+    test_revoke_again();
     test_restart();
     test_full_disk();
     test_impostor_gate();

@@ -284,9 +284,12 @@ static bool vendor_hears_head_with(const char *field)
 {
     size_t len = strlen(field);
 
-    while (memmem(buf_str(&t.got).data, buf_len(&t.got), "\r\n\r\n", 4) == NULL && vendor_read()) {
+    while ((buf_len(&t.got) == 0 ||
+            memmem(buf_str(&t.got).data, buf_len(&t.got), "\r\n\r\n", 4) == NULL) &&
+           vendor_read()) {
     }
-    bool there = memmem(buf_str(&t.got).data, buf_len(&t.got), field, len) != NULL;
+    bool there =
+        buf_len(&t.got) > 0 && memmem(buf_str(&t.got).data, buf_len(&t.got), field, len) != NULL;
     return vendor_hears_head() && there;
 }
 

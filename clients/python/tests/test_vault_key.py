@@ -16,6 +16,9 @@ POLICY = {"vendor": "stripe", "daily_usd_cap": 50, "allowed_endpoints": ["/v1/ch
           "lifetime": "10m"}
 HERE = pathlib.Path(__file__).resolve().parent
 
+# A shell starts what runs in its background with Ctrl-C ignored; these tests are about Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # A program that holds a key; %s is what it does with it.
 PROGRAM = """
 import asyncio, os, signal, subprocess, sys, threading, time
