@@ -43,7 +43,7 @@ LIBS  := $(shell pkg-config --libs $(PACKAGES))
 all: $(OUT)/keybrake
 
 $(OUT)/keybrake: $(call bin,$(PROGRAMS))
-	cp $< $@
+	cp $< $@.new && mv -f $@.new $@ # one may be running
 
 test: $(call bin,$(TESTS))
 	@tools/unit $^

@@ -175,6 +175,8 @@ class Criteria(harness.Case):
                     continue
                 self.assertFalse([n for n in needles if n in body + repr(headers).encode()], path)
         self.eventually(lambda: scrubbed() > before)
+        self.eventually(lambda: "credential_overwritten=" in self.keybrake.run(
+            "audit", "--json", "--limit", "500").stdout)
         token = self.keybrake.token.encode()
         for path in ("/healthz", "/readyz", "/metrics", "/v1/keys", f"/v1/keys/{key['id']}",
                      "/v1/credentials", "/v1/credentials/stripe", "/v1/audit", "/v1/spend",

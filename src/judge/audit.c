@@ -11,7 +11,12 @@
 #include "ledger/chain.h"
 #include "policy/usd.h"
 
-enum { SIGN_EVERY_MS = 60 * 1000, LEVELS_TEXT = 2048, NAMES_TEXT = LIMIT_TARGET_BYTES };
+enum {
+    SIGN_EVERY_MS = 60 * 1000,
+    LEVELS_TEXT = 2048,
+    DETAIL_TEXT = 640,
+    NAMES_TEXT = LIMIT_TARGET_BYTES
+};
 
 static struct digest fresh_salt(struct judge *judge)
 {
@@ -217,9 +222,23 @@ void audit_intent(struct judge *judge, struct request *request)
     write_row(judge, &row);
 }
 
+/* That a vendor sent the credential back is for the operator to know. */
+static struct str outcome_detail(const struct message_outcome *outcome, char *out, size_t size)
+{
+    struct str detail = str_slice(outcome->detail, 0, size / 2);
+
+    if (outcome->scrubbed == 0) {
+        return outcome->detail;
+    }
+    int len = snprintf(out, size, "%.*s%scredential_overwritten=%" PRIu64, STR_FMT(detail),
+                       detail.len > 0 ? "; " : "", outcome->scrubbed);
+    return len < 0 || (size_t)len >= size ? outcome->detail : str_of(out, (size_t)len);
+}
+
 void audit_over(struct judge *judge, struct request *request)
 {
     static struct texts texts; /* large, and one at a time */
+    char detail[DETAIL_TEXT];
     struct message_row_audit row;
     const struct message_outcome *outcome = &request->outcome;
     static const char *const outcomes[OUTCOME_COUNT] = {
@@ -244,7 +263,7 @@ void audit_over(struct judge *judge, struct request *request)
     row.total_us =
         request->has_done ? request->done.total_us : loop_now_us(judge->loop) - request->at_us;
     row.upstream_us = outcome->total_us;
-    row.detail = outcome->detail;
+    row.detail = outcome_detail(outcome, detail, sizeof(detail));
     write_row(judge, &row);
 }
 
