@@ -13,6 +13,9 @@ from decimal import Decimal
 
 import harness
 
+# A shell starts what runs in its background with Ctrl-C ignored; a test is about Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 PACKAGE = harness.ROOT / "clients" / "python"
 sys.path.insert(0, str(PACKAGE))
 

@@ -234,7 +234,7 @@ class Platforms:
             self.ended()
         self.double.faults.clear()
         self.assertEqual(program.do("teardown"), {"did": "teardown"})
-        self.assertEqual(len(self.double.alive), 0)
+        self.eventually(lambda: not self.double.alive)
         program.end()
 
     def test_a_caller_that_is_told_to_end(self):

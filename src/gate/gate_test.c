@@ -112,12 +112,13 @@ static void test_pipelining(void)
 
 static void test_slow_head(void)
 {
-    static const char head[] = "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n";
+    static const char head[] = "\r\nGET /1 HTTP/1.1\r\nHost: a\r\n\r\n";
 
     begin();
     for (size_t i = 0; i < sizeof(head) - 1; i++) {
         CHECK(send(t.client, head + i, 1, 0) == 1);
-        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = 1000000}, NULL);
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0,
+                              &(struct timespec){.tv_nsec = i == 0 ? 30000000 : 1000000}, NULL);
     }
     CHECK(str_equal(expect_admit()->path, STR("/1")));
     end();

@@ -432,6 +432,13 @@ static void skip_empty_line(struct visitor *client)
     }
 }
 
+/* Half of that line, perhaps: the parser would take it for the start of a method. */
+static bool may_be_empty_line(const struct visitor *client)
+{
+    return !client->skipped_line && !client->peer_ended &&
+           str_equal(buf_str(&client->in), STR("\r"));
+}
+
 static bool park_if_full(struct visitor *client)
 {
     struct gate *gate = client->gate;
@@ -466,7 +473,8 @@ static bool work_head(struct visitor *client)
     size_t used;
 
     skip_empty_line(client);
-    if (client->is_parked || buf_len(&client->in) == 0 || !worth_parsing(client)) {
+    if (client->is_parked || buf_len(&client->in) == 0 || may_be_empty_line(client) ||
+        !worth_parsing(client)) {
         return false;
     }
     client->parsed = buf_len(&client->in);

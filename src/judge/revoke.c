@@ -181,8 +181,8 @@ static void start_cut(struct judge *judge, struct victims *victims, revoke_done 
     cut->done = done;
     cut->ctx = ctx;
     list_add(&judge->cuts, &cut->link);
-    /* With nothing to cut it may still be a repeat of one that is under way, and must not be answered
-     * before that. */
+    /* With nothing to cut it may still be a repeat of one that is under way, and must not be
+     * answered before that one. */
     cut->number = judge->next_cut;
     if (victims->count > 0) {
         cut->number = ++judge->next_cut;
