@@ -15,6 +15,7 @@ import harness
 
 # A shell starts what runs in its background with Ctrl-C ignored; a test is about Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and nohup ignores this one
 
 PACKAGE = harness.ROOT / "clients" / "python"
 sys.path.insert(0, str(PACKAGE))

@@ -139,7 +139,7 @@ static int open_unix(struct attach *attach, struct err *err)
 
 static int open_doors(struct attach *attach, struct err *err)
 {
-    pid_t pid;
+    pid_t pid = -1;
 
     if (option_given(attach->invocation, "unix")) {
         return open_unix(attach, err);

@@ -18,6 +18,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 # A shell starts what runs in its background with Ctrl-C ignored; these tests are about Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and nohup ignores this one
 
 # A program that holds a key; %s is what it does with it.
 PROGRAM = """
