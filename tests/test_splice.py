@@ -228,7 +228,8 @@ class Deaths(Case):
             connection.close()
             return head.startswith("HTTP/1.1 200 ")
 
-        # One that was asked of the dead one waits for its time to be over.
+        # Not as it should be: one that was asked of the dead one is not failed at once, but waits for
+        # its time to be over, some 13 s.
         self.eventually(again, seconds=40)
         self.assertNotEqual(self.keybrake.pids()["dialer"][0], pid)
 

@@ -4,8 +4,8 @@
  *
  *     block = row...      row = u32 length (little-endian), then the message on the wire
  *
- * A row of its own in the database costs 3 us of CPU, of which nearly all is SQLite's columns and
- * its index; in a block it costs a tenth of that.  Pure.  Inside the store only.
+ * A row of its own in the database costs the scribe more than twice the CPU, for SQLite's columns
+ * and an index.  Pure.  Inside the store only.
  */
 #ifndef STORE_BLOCK_H
 #define STORE_BLOCK_H
