@@ -228,10 +228,26 @@ class Deaths(Case):
             connection.close()
             return head.startswith("HTTP/1.1 200 ")
 
-        # Not as it should be: one that was asked of the dead one is not failed at once, but waits for
-        # its time to be over, some 13 s.
-        self.eventually(again, seconds=40)
+        self.eventually(again, seconds=5)
         self.assertNotEqual(self.keybrake.pids()["dialer"][0], pid)
+
+    def test_a_dial_ends_with_the_dialer(self):
+        key = self.issue(allowed_hosts=[self.authority])
+        self.connect(key["token"], self.authority)[0].close()
+        pid = self.keybrake.pids()["dialer"][0]
+        os.kill(pid, signal.SIGSTOP)  # it will have been asked, and not have answered
+        heads = []
+        asking = threading.Thread(
+            target=lambda: heads.append(self.connect(key["token"], self.authority)[1]))
+        asking.start()
+        asking.join(1)
+        self.assertEqual(heads, [])
+        os.kill(pid, signal.SIGKILL)
+        asking.join(3)
+        self.assertEqual(len(heads), 1, "nobody told the client")
+        self.assertTrue(heads[0].startswith("HTTP/1.1 502 "), heads[0])
+        self.eventually(lambda: [r for r in self.tunnel_rows(key)
+                                 if r["reason"] == "tunnel_failed"])
 
     def test_z_an_open_one_does_not_hold_up_a_stop(self):
         key = self.issue(allowed_hosts=[self.authority])

@@ -505,6 +505,16 @@ static void on_dialled(void *ctx, struct channel *from, const void *message, int
     splice_dialled(link->gate, message, fd);
 }
 
+static void on_dials_lost(void *ctx, struct channel *from, const void *message, int fd)
+{
+    const struct link *link = ctx;
+    const struct message_dials_lost *m = message;
+
+    (void)from;
+    (void)fd;
+    splices_lost(link->gate, m->dial);
+}
+
 /* ---- CUT ---- */
 
 static int compare_keys(const void *a, const void *b)
@@ -721,9 +731,10 @@ static void judge_drained(void *ctx, struct channel *channel)
 }
 
 static const struct channel_accept judge_accepts[] = {
-    {MESSAGE_READ_BODY, 0, on_read_body}, {MESSAGE_GRANTED, 0, on_granted},
-    {MESSAGE_ANSWER, 0, on_answer},       {MESSAGE_CUT, 0, on_cut},
-    {MESSAGE_TUNNELLED, 0, on_tunnelled}, {MESSAGE_LEAF, 0, on_leaf},
+    {MESSAGE_READ_BODY, 0, on_read_body},   {MESSAGE_GRANTED, 0, on_granted},
+    {MESSAGE_ANSWER, 0, on_answer},         {MESSAGE_CUT, 0, on_cut},
+    {MESSAGE_TUNNELLED, 0, on_tunnelled},   {MESSAGE_LEAF, 0, on_leaf},
+    {MESSAGE_DIALS_LOST, 0, on_dials_lost},
 };
 static const struct channel_accept dialer_accepts[] = {{MESSAGE_DIALLED, 0, on_dialled}};
 static const struct channel_accept vault_accepts[] = {

@@ -185,6 +185,18 @@ void splice_dialled(struct gate *gate, const struct message_dialled *message, in
                    STR_FMT(str_slice(message->problem, 0, sizeof(early->problem) - 1)));
 }
 
+void splices_lost(struct gate *gate, uint64_t last_dial)
+{
+    for (struct list *at = gate->tunnels.next, *next; at != &gate->tunnels; at = next) {
+        const struct tunnel *tunnel = LIST_THING(at, struct tunnel, link);
+        next = at->next;
+        if (tunnel->step == STEP_DIAL && tunnel->dial <= last_dial) {
+            refuse(tunnel->client, STR("the process that connects to other hosts was restarted; "
+                                       "try again"));
+        }
+    }
+}
+
 void splice_close(struct tunnel *tunnel)
 {
     if (tunnel->fd >= 0) {

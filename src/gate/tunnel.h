@@ -103,6 +103,8 @@ void splice_wait(struct visitor *client);
 void splice_dialled(struct gate *gate, const struct message_dialled *message, int fd);
 void splice_work(struct visitor *client);
 void splice_close(struct tunnel *tunnel);
+/* A dialer died, and with it all dials up to that number that are still waited for. */
+void splices_lost(struct gate *gate, uint64_t last_dial);
 /* The client left before the judge's yes was read: that connection is not wanted. */
 void splice_unwanted(struct gate *gate, uint64_t dial);
 void splices_tick(struct gate *gate); /* each second */

@@ -138,6 +138,7 @@ static const struct wire_field dial_fields[] = {WIRE_U64(struct message_dial, di
 static const struct wire_field dialled_fields[] = {
     WIRE_U64(struct message_dialled, dial), WIRE_BOOL(struct message_dialled, connected),
     WIRE_STR(struct message_dialled, problem, TEXT_MAX)};
+static const struct wire_field dials_lost_fields[] = {WIRE_U64(struct message_dials_lost, dial)};
 static const struct wire_field leaf_get_fields[] = {
     WIRE_U64(struct message_leaf_get, request),
     WIRE_STR(struct message_leaf_get, public_key, NAME_MAX_BYTES)};
@@ -508,6 +509,8 @@ static const struct {
     [MESSAGE_LEAF] = {"LEAF", WIRE_SCHEMA(struct message_leaf, leaf_fields)},
     [MESSAGE_DIAL] = {"DIAL", WIRE_SCHEMA(struct message_dial, dial_fields)},
     [MESSAGE_DIALLED] = {"DIALLED", WIRE_SCHEMA(struct message_dialled, dialled_fields)},
+    [MESSAGE_DIALS_LOST] = {"DIALS_LOST",
+                            WIRE_SCHEMA(struct message_dials_lost, dials_lost_fields)},
     [MESSAGE_BODY] = {"BODY", WIRE_SCHEMA(struct message_body, body_fields)},
     [MESSAGE_BODY_DATA] = {"BODY_DATA", WIRE_SCHEMA(struct message_body_data, body_data_fields)},
     [MESSAGE_BODY_END] = {"BODY_END", WIRE_SCHEMA(struct message_body_end, body_end_fields)},

@@ -82,7 +82,8 @@ enum message_type {
 
     /* judge -> dialer -> gate */
     MESSAGE_DIAL,
-    MESSAGE_DIALLED, /* + fd, when there is a connection */
+    MESSAGE_DIALLED,    /* + fd, when there is a connection */
+    MESSAGE_DIALS_LOST, /* judge -> gate: of a dialer that died */
 
     /* gate, vault -> reader; reader -> judge */
     MESSAGE_BODY,
@@ -392,6 +393,11 @@ struct message_dialled {
     uint64_t dial;
     bool connected;     /* then the socket is with it */
     struct str problem; /* one sentence */
+};
+
+/* Up to this number whoever still waits does so in vain. */
+struct message_dials_lost {
+    uint64_t dial;
 };
 
 /* The host is the one that the judge has for this tunnel; the gate does not name it. */

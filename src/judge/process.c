@@ -455,6 +455,8 @@ static void on_closed(void *ctx, struct channel *channel)
         admission_reader_gone(judge, peer->index);
     } else if (peer->role == ROLE_CONTROL) {
         sessions_control_gone(judge);
+    } else if (peer->role == ROLE_DIALER) {
+        tunnels_dialer_gone(judge, peer);
     }
     revoke_peer_gone(judge);
     table_clear(&peer->requests);

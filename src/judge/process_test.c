@@ -22,8 +22,8 @@
 #include "policy/calls.h"
 #include "policy/usd.h"
 
-enum { WAIT_MS = 3000, SHORT_MS = 80, ROWS_MAX = 20000, PEERS = 5 };
-enum { GATE, VAULT, READER, SCRIBE, CONTROL };
+enum { WAIT_MS = 3000, SHORT_MS = 80, ROWS_MAX = 20000, PEERS = 6 };
+enum { GATE, VAULT, READER, SCRIBE, CONTROL, DIALER };
 
 struct row {
     enum message_type type;
@@ -91,8 +91,8 @@ static void on_fault(void *ctx, enum process_role role, uint32_t index, const ch
 
 static void run_judge(const int *fds)
 {
-    static const enum process_role roles[PEERS] = {ROLE_GATE, ROLE_VAULT, ROLE_READER, ROLE_SCRIBE,
-                                                   ROLE_CONTROL};
+    static const enum process_role roles[PEERS] = {ROLE_GATE,   ROLE_VAULT,   ROLE_READER,
+                                                   ROLE_SCRIBE, ROLE_CONTROL, ROLE_DIALER};
     struct judge *judge = NULL;
     struct process_calls calls = {on_ready, on_drained, on_kill, on_fault, &judge};
     struct err err;
@@ -307,7 +307,9 @@ static void end(void)
     while (wait_for(t.fds[SCRIBE], SHORT_MS)) {
     }
     for (int i = 0; i < PEERS; i++) {
-        (void)close(t.fds[i]);
+        if (t.fds[i] >= 0) {
+            (void)close(t.fds[i]);
+        }
     }
     (void)close(t.world);
     (void)waitpid(t.pid, &status, 0);
@@ -1227,6 +1229,38 @@ static void test_tunnels(void)
     end();
 }
 
+/* What a dialer was asked for dies with it, and every gate is told so. */
+static void test_lost_dials(void)
+{
+    struct str entries[] = {STR("/v1/balance")};
+    struct str hosts[] = {STR("example.org")};
+
+    wipe_store();
+    begin();
+    struct issued key = issue_by((struct policy){.vendor = STR("stripe"),
+                                                 .entries = entries,
+                                                 .entry_count = 1,
+                                                 .hosts = hosts,
+                                                 .host_count = 1,
+                                                 .daily_cap = NANO_PER_USD,
+                                                 .flat_price = MONEY_NONE});
+    uint64_t last = 0;
+    for (int i = 0; i < 2; i++) {
+        (void)open_tunnel(&key, "example.org", 443);
+        const struct message_dial *dial = expect(DIALER, MESSAGE_DIAL);
+        CHECK(dial->dial > last && str_equal(dial->host, STR("example.org")));
+        last = dial->dial;
+        const struct message_tunnelled *yes = expect(GATE, MESSAGE_TUNNELLED);
+        CHECK(yes->splice && yes->dial == last);
+    }
+    (void)close(t.fds[DIALER]);
+    t.fds[DIALER] = -1;
+    const struct message_dials_lost *lost = expect(GATE, MESSAGE_DIALS_LOST);
+    CHECK(lost->dial == last);
+    CHECK(denied(open_tunnel(&key, "example.org", 443), "upstream_unreachable") == 502);
+    end();
+}
+
 /* The gate gives its key; the host is the judge's own word. */
 static void test_leaves(void)
 {
@@ -1474,6 +1508,7 @@ int main(void)
     test_full_disk();
     test_impostor_gate();
     test_tunnels();
+    test_lost_dials();
     test_leaves();
     test_impostor_tunnels();
     test_faulted_vault();

@@ -53,6 +53,7 @@ struct peer {
     bool dying;            /* dead, or to be killed: gets nothing new */
     bool unheard;          /* what it said behind a broken message is lost */
     uint64_t cut_done;     /* the highest cut it has confirmed */
+    uint64_t last_dial;    /* of a dialer: 0, or the last that it was asked for */
     struct table requests; /* of a gate: struct request by number */
     struct table tunnels;  /* of a gate: struct tunnel by number */
     struct list grants;    /* of a vault: struct request by vault_link */

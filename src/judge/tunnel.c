@@ -121,6 +121,20 @@ void tunnels_gate_gone(struct peer *gate)
     table_clear(&gate->tunnels);
 }
 
+/* A dialer's answers go to the gates, so which of its dials were answered is known there only. */
+void tunnels_dialer_gone(struct judge *judge, const struct peer *dialer)
+{
+    struct message_dials_lost lost = {.dial = dialer->last_dial};
+
+    for (size_t i = 0; lost.dial != 0 && i < PEERS_MAX; i++) {
+        struct peer *gate = judge->gates[i];
+        if (gate != NULL && !gate->dying &&
+            !channel_send(gate->channel, MESSAGE_DIALS_LOST, &lost)) {
+            judge->kill_peer(judge, gate);
+        }
+    }
+}
+
 void tunnels_key_gone(struct key *key)
 {
     struct list *link;
@@ -362,7 +376,7 @@ static void open_tunnel(struct judge *judge, struct peer *gate, const struct mes
                                     .port = ask->port,
                                     .allow_private = judge->generation->config->dial_private};
         tunnel->splice = true;
-        tunnel->dial = yes.dial = dial.dial;
+        tunnel->dial = yes.dial = judge->dialer->last_dial = dial.dial;
         audit(tunnel, "tunnel_opened", NULL);
         if (!channel_send(judge->dialer->channel, MESSAGE_DIAL, &dial)) {
             judge->kill_peer(judge, judge->dialer);

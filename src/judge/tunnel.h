@@ -35,6 +35,7 @@ void tunnel_done(struct judge *judge, struct peer *gate, const struct message_tu
 /* The gate has given up before it read our answer.  False: no tunnel of that number. */
 bool tunnel_abandoned(struct peer *gate, uint64_t number);
 void tunnels_gate_gone(struct peer *gate);
+void tunnels_dialer_gone(struct judge *judge, const struct peer *dialer);
 void tunnels_key_gone(struct key *key); /* its memory is about to be freed */
 
 void tunnel_leaf_get(struct judge *judge, struct peer *gate, const struct message_leaf_get *get);
