@@ -4,7 +4,8 @@
  *
  * A visitor is one connection of a client.  It is small, and has no buffers while it is idle; a
  * request that is being served has an exchange as well.  One request at a time: what follows it
- * waits unparsed.
+ * waits unparsed.  The five files that make up a visitor share visitor_parts.h; what the others
+ * of the gate have of one another is below.
  */
 #ifndef GATE_VISITOR_H
 #define GATE_VISITOR_H
@@ -222,18 +223,24 @@ void visitor_move(struct visitor *client, enum visitor_state next);
 const char *visitor_state_name(enum visitor_state state);
 /* Does what can be done with what is here. */
 void visitor_work(struct visitor *client);
-void visitor_want_flush(struct visitor *client);
 /* Nothing more can be said to it: tells who must know, and closes. */
 void visitor_gone(struct visitor *client);
 void visitor_close(struct visitor *client);
 /* From here on the connection speaks TLS as a server, inside what it is; `in` is its beginning. */
 void visitor_begin_tls(struct visitor *client, struct tls *tls);
+void gate_bury(struct gate *gate);
+
+/* ---- receive.c ---- */
+
+/* Takes what is left of the request's body off the input.  True when none of it is missing. */
+bool visitor_skip_body(struct visitor *client);
+
+/* ---- flush.c ---- */
+
+void visitor_want_flush(struct visitor *client);
 void visitor_end_our_side(struct visitor *client);
 /* The answer is complete in `out`; goes on when it has left. */
 void visitor_answered(struct visitor *client);
-/* Takes what is left of the request's body off the input.  True when none of it is missing. */
-bool visitor_skip_body(struct visitor *client);
-void gate_bury(struct gate *gate);
 
 /* ---- admit.c ---- */
 
