@@ -61,6 +61,9 @@ struct vault {
 
 struct generation *vault_generation(struct vault *vault, uint64_t number); /* or NULL */
 
+/* The unsealing key, or NULL: it has not come. */
+const struct vault_key *vault_key_of(const struct vault *vault);
+
 /* A peer that does not read, or breaks the rules, has lost its process. */
 void vault_tell_judge(struct vault *vault, enum message_type type, const void *message);
 void vault_tell_gate(struct gate_peer *gate, enum message_type type, const void *message);
@@ -68,5 +71,19 @@ bool vault_tell_reader(struct vault *vault, enum message_type type, const void *
 void vault_ask_blob(struct vault *vault, uint64_t credential);
 void vault_blame_gate(struct gate_peer *gate, const char *why);
 void vault_check_drained(struct vault *vault);
+/* The channel to a process that there is one of; `fd` is taken over. */
+struct channel *vault_open_peer(struct vault *vault, int fd, const struct channel_accept *accepts,
+                                size_t count, size_t queue_max);
+
+/* ---- from_gate.c; vault_tell_gate() and vault_blame_gate() too ---- */
+
+void vault_add_gate(struct vault *vault, uint64_t incarnation, int fd);
+void vault_lose_gate(struct gate_peer *gate); /* frees it */
+/* To be called when a grant waits for its FORWARD, or the other way round. */
+void vault_set_grants_timer(struct vault *vault);
+
+/* ---- from_judge.c ---- */
+
+void vault_add_judge(struct vault *vault, int fd); /* in place of the last */
 
 #endif
