@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* audit, spend: what happened, and what it cost */
 #include "cli/commands.h"
+#include "cli/follow.h"
 #include "cli/talk.h"
 
 #include <stdio.h>
@@ -15,6 +16,7 @@ const struct option audit_options[] = {
     {"since", "TIME", "from then on: 2026-11-23T00:00:00Z, or 2h for two hours ago", false, false},
     {"until", "TIME", "up to then", false, false},
     {"limit", "N", "at most so many rows, newest first (default 100)", false, false},
+    {"follow", NULL, "then each row as it comes, oldest first", false, false},
     {"json", NULL, "print JSON, one row a line", false, false},
     {"csv", NULL, "print CSV", false, false},
 };
@@ -49,42 +51,53 @@ static int export_rows(const struct invocation *invocation, const char *path)
     return rc;
 }
 
+/* What a row without a request is about stands in its rule, and who did it is its actor. */
+static const struct column audit_columns[] = {{"TIME", "at"},
+                                              {"EVENT", "event"},
+                                              {"LABEL", "label"},
+                                              {"METHOD", "method"},
+                                              {"PATH", "path|rule"},
+                                              {"VERDICT", "verdict"},
+                                              {"REASON", "reason"},
+                                              {"STATUS", "status"},
+                                              {"RESERVED", "reserved_usd"},
+                                              {"SETTLED", "settled_usd"},
+                                              {"BY", "actor"}};
+static const size_t audit_column_count = sizeof(audit_columns) / sizeof(audit_columns[0]);
+
 int run_audit(const struct invocation *invocation)
 {
     static const char *const options[] = {"key",     "label", "run",   "tenant", "vendor",
                                           "verdict", "since", "until", NULL};
-    static const struct column columns[] = {{"TIME", "at"},
-                                            {"EVENT", "event"},
-                                            {"LABEL", "label"},
-                                            {"METHOD", "method"},
-                                            {"PATH", "path"},
-                                            {"VERDICT", "verdict"},
-                                            {"REASON", "reason"},
-                                            {"STATUS", "status"},
-                                            {"RESERVED", "reserved_usd"},
-                                            {"SETTLED", "settled_usd"}};
     struct buf path;
     uint64_t limit = 100;
     int rc;
 
-    if (option_given(invocation, "limit") &&
-        !str_to_u64(str_from(option_value(invocation, "limit")), &limit)) {
-        return say_usage(invocation, "--limit is not a number");
+    bool follows = option_given(invocation, "follow");
+    if (!option_limit(invocation, &limit)) {
+        return say_usage(invocation, LIMIT_REFUSAL);
+    }
+    if (follows && (option_given(invocation, "csv") || option_given(invocation, "until"))) {
+        return say_usage(invocation, "--follow goes with neither --csv nor --until");
     }
     buf_init(&path, 16 * 1024);
     (void)buf_add_str(&path, STR("/v1/audit"));
     add_options(invocation, &path, options);
     bool csv = option_given(invocation, "csv");
     bool lines = option_given(invocation, "json");
-    if (csv || lines) {
+    if (follows) {
+        (void)buf_add_char(&path, '\0');
+        rc = follow_rows(invocation, buf_str(&path).data, (size_t)limit, audit_columns,
+                         audit_column_count);
+    } else if (csv || lines) {
         client_add_query(&path, "format", csv ? "csv" : "jsonl");
         client_add_query(&path, "limit", option_value(invocation, "limit"));
         (void)buf_add_char(&path, '\0');
         rc = export_rows(invocation, buf_str(&path).data);
     } else {
         (void)buf_add_char(&path, '\0');
-        rc = talk_and_list(invocation, buf_str(&path).data, (size_t)limit, columns,
-                           sizeof(columns) / sizeof(columns[0]));
+        rc = talk_and_list(invocation, buf_str(&path).data, (size_t)limit, audit_columns,
+                           audit_column_count);
     }
     buf_clear(&path);
     return rc;
@@ -94,8 +107,18 @@ int run_spend(const struct invocation *invocation)
 {
     static const char *const options[] = {"since", "until", NULL};
     const char *by = option_given(invocation, "by") ? option_value(invocation, "by") : "vendor";
-    const struct column columns[] = {{by, by}, {"REQUESTS", "count"}, {"SPENT", "spent_usd"}};
+    struct buf title;
     struct buf path;
+
+    buf_init(&title, 64);
+    for (size_t i = 0; by[i] != '\0' && i < 32; i++) {
+        (void)buf_add_char(&title, (char)(by[i] - (by[i] >= 'a' && by[i] <= 'z' ? 'a' - 'A' : 0)));
+    }
+    (void)buf_add_char(&title, '\0');
+    const struct column columns[] = {{buf_str(&title).data, by},
+                                     {"REQUESTS", "count"},
+                                     {"DENIED", "denied"},
+                                     {"SPENT", "spent_usd"}};
 
     buf_init(&path, 16 * 1024);
     (void)buf_add_str(&path, STR("/v1/spend"));
@@ -104,6 +127,7 @@ int run_spend(const struct invocation *invocation)
     (void)buf_add_char(&path, '\0');
     int rc = talk_and_list(invocation, buf_str(&path).data, 0, columns,
                            sizeof(columns) / sizeof(columns[0]));
+    buf_clear(&title);
     buf_clear(&path);
     return rc;
 }

@@ -37,6 +37,25 @@ struct client {
     struct buf authorization;    /* a header line; holds the operator's token */
 };
 
+/* Over TLS, or not beyond this machine. */
+static bool is_safe_for_tokens(struct str base)
+{
+    static const char *const ours[] = {"127.0.0.1", "[::1]", "localhost"};
+    struct str rest = str_starts(base, STR("http://")) ? str_slice(base, 7, base.len) : base;
+    struct str host = str_starts(rest, STR("[")) ? str_slice(rest, 0, str_index(rest, ']', 0) + 1)
+                                                 : str_take_until(&rest, ':');
+
+    if (str_starts(base, STR("https://"))) {
+        return true;
+    }
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+        if (str_equal(host, str_from(ours[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int choose_server(struct client *client, const struct invocation *invocation,
                          struct err *err)
 {
@@ -52,7 +71,17 @@ static int choose_server(struct client *client, const struct invocation *invocat
     if (token == NULL || token[0] == '\0') {
         return err_set(err, "KEYBRAKE_URL is set; set KEYBRAKE_TOKEN to an operator's token too");
     }
-    (void)snprintf(client->base, sizeof(client->base), "%s", url);
+    size_t length = strlen(url);
+    while (length > 0 && url[length - 1] == '/') {
+        length--;
+    }
+    if (length >= sizeof(client->base) || !is_safe_for_tokens(str_of(url, length))) {
+        return err_set(err,
+                       "KEYBRAKE_URL is '%s': the token would travel in the clear; say https://, "
+                       "or tunnel to loopback (ssh -L 8788:127.0.0.1:8788)",
+                       url);
+    }
+    (void)snprintf(client->base, sizeof(client->base), "%.*s", (int)length, url);
     (void)buf_addf(&client->authorization, "Authorization: Bearer %s", token);
     (void)buf_add_char(&client->authorization, '\0');
     return 0;
@@ -127,11 +156,6 @@ void client_close(struct client *client)
 static size_t collect(char *data, size_t size, size_t count, void *ctx)
 {
     return buf_add(ctx, data, size * count) ? size * count : 0;
-}
-
-static size_t pass_on(char *data, size_t size, size_t count, void *ctx)
-{
-    return fwrite(data, size, count, ctx) * size;
 }
 
 static struct curl_slist *make_headers(const struct client *client, const char *const *headers,
@@ -249,14 +273,37 @@ int client_call(struct client *client, const char *method, const char *path, str
     return client_call_with(client, method, path, NULL, body, ret_json, err);
 }
 
+/* What an export's bytes are is known by the status only, which has come when they do. */
+struct export
+{
+    struct client *client;
+    FILE *out;
+    struct buf problem;
+};
+
+static size_t export_piece(char *data, size_t size, size_t count, void *ctx)
+{
+    struct export *export = ctx;
+    long status = 0;
+
+    export->client->calls.easy_getinfo(export->client->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status >= 200 && status <= 299) {
+        return fwrite(data, size, count, export->out) * size;
+    }
+    return collect(data, size, count, &export->problem);
+}
+
 int client_fetch(struct client *client, const char *path, FILE *out, struct err *err)
 {
-    long status = perform(client, "GET", path, NULL, STR_NONE, pass_on, out, err);
+    struct export export = {.client = client, .out = out};
 
-    if (status >= 0 && (status < 200 || status > 299)) {
-        return err_set(err, "the server answered %ld", status);
-    }
-    return status < 0 ? -1 : 0;
+    buf_init(&export.problem, ANSWER_MAX);
+    long status = perform(client, "GET", path, NULL, STR_NONE, export_piece, &export, err);
+    int rc = status < 0                       ? -1
+             : status >= 200 && status <= 299 ? 0
+                                              : refused(status, buf_str(&export.problem), err);
+    buf_clear(&export.problem);
+    return rc;
 }
 
 static void add_encoded(struct buf *path, const char *text)

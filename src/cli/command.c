@@ -76,6 +76,12 @@ static const struct option *find_option(const struct command *command, struct st
     return NULL;
 }
 
+/* What stands behind its "--" is another program's line. */
+static bool runs_a_command(const struct command *command)
+{
+    return str_starts(str_from(command->arguments), STR("-- "));
+}
+
 /* Takes the option at argv[*at], and its value.  0, or what to exit with. */
 static int take_option(struct invocation *invocation, int argc, char **argv, int *at)
 {
@@ -85,7 +91,10 @@ static int take_option(struct invocation *invocation, int argc, char **argv, int
     const struct option *option = find_option(invocation->command, name);
 
     if (option == NULL) {
-        return say_usage(invocation, "there is no option --%.*s", STR_FMT(name));
+        bool of_command = invocation->argument_count > 0 && runs_a_command(invocation->command);
+        return say_usage(invocation, "there is no option --%.*s%s", STR_FMT(name),
+                         of_command ? "; if it is the command's own, write -- before the command"
+                                    : "");
     }
     assert(option->name != NULL);
     struct given given = {.name = option->name};
@@ -115,6 +124,9 @@ static int parse(struct invocation *invocation, int argc, char **argv)
     for (int at = 0; at < argc; at++) {
         if (!options_ended && strcmp(argv[at], "--") == 0) {
             options_ended = true;
+        } else if (!options_ended && strcmp(argv[at], "-h") == 0) {
+            invocation->given[invocation->given_count++] = (struct given){.name = "help"};
+            return 0;
         } else if (!options_ended && strncmp(argv[at], "--", 2) == 0) {
             int rc = take_option(invocation, argc, argv, &at);
             if (rc != 0) {
@@ -129,7 +141,8 @@ static int parse(struct invocation *invocation, int argc, char **argv)
     return 0;
 }
 
-/* How many arguments the row allows: words, those in brackets being optional, "..." many. */
+/* How many arguments the row allows: words, those in brackets being optional, "..." many.  "--"
+ * says only where the options end. */
 static void argument_range(const char *arguments, size_t *ret_min, size_t *ret_max)
 {
     struct str rest = str_from(arguments);
@@ -137,6 +150,9 @@ static void argument_range(const char *arguments, size_t *ret_min, size_t *ret_m
     *ret_min = *ret_max = 0;
     while (rest.len > 0) {
         struct str word = str_take_until(&rest, ' ');
+        if (str_equal(word, STR("--"))) {
+            continue;
+        }
         if (str_ends(word, STR("...")) || str_ends(word, STR("...]"))) {
             *ret_max = ARGUMENTS_MAX;
         } else {
@@ -164,8 +180,9 @@ static int check_whole(const struct invocation *invocation)
     for (size_t i = 0; i < *command->option_count; i++) {
         const struct option *option = &command->options[i];
         if (option->required && !option_given(invocation, option->name)) {
-            return say_usage(invocation, "%s needs --%s %s: %s", command->name, option->name,
-                             option->argument, option->help);
+            return say_usage(invocation, "%s needs --%s%s%s: %s", command->name, option->name,
+                             option->argument == NULL ? "" : " ",
+                             option->argument == NULL ? "" : option->argument, option->help);
         }
     }
     return 0;
@@ -190,6 +207,25 @@ static const struct command *find_command(int argc, char **argv, int *ret_words)
     return NULL;
 }
 
+static bool asks_for_help(const char *word)
+{
+    return strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+/* "key", "key --help", "key isue": the commands that begin so, or that there are none. */
+static int explain_unknown(int argc, char **argv)
+{
+    bool group = help_has_group(argv[1]);
+
+    if (group && (argc == 2 || asks_for_help(argv[2]))) {
+        help_print_group(argv[1]);
+        return argc > 2 ? EXIT_DONE : EXIT_USAGE;
+    }
+    (void)fprintf(stderr, "keybrake: there is no command '%s%s%s'\nTry: keybrake %s\n", argv[1],
+                  group ? " " : "", group ? argv[2] : "", group ? argv[1] : "help");
+    return EXIT_USAGE;
+}
+
 int command_main(int argc, char **argv)
 {
     struct invocation invocation = {0};
@@ -199,18 +235,17 @@ int command_main(int argc, char **argv)
         help_print();
         return EXIT_USAGE;
     }
-    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
-        strcmp(argv[1], "-h") == 0) {
+    if (asks_for_help(argv[1])) {
         help_print();
         return EXIT_DONE;
     }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+        static char version[] = "version";
+        argv[1] = version;
+    }
     invocation.command = find_command(argc - 1, argv + 1, &words);
     if (invocation.command == NULL) {
-        if (help_print_group(argv[1])) {
-            return argc > 2 && strcmp(argv[2], "--help") == 0 ? EXIT_DONE : EXIT_USAGE;
-        }
-        (void)fprintf(stderr, "keybrake: there is no command '%s'\nTry: keybrake help\n", argv[1]);
-        return EXIT_USAGE;
+        return explain_unknown(argc, argv);
     }
     int rc = parse(&invocation, argc - 1 - words, argv + 1 + words);
     if (rc != 0) {
@@ -254,6 +289,13 @@ const char *option_nth(const struct invocation *invocation, const char *name, si
 const char *option_value(const struct invocation *invocation, const char *name)
 {
     return option_nth(invocation, name, 0);
+}
+
+bool option_limit(const struct invocation *invocation, uint64_t *limit)
+{
+    const char *value = option_value(invocation, "limit");
+
+    return value == NULL || (str_to_u64(str_from(value), limit) && *limit > 0);
 }
 
 static bool is_among(const char *name, const char *const *names)

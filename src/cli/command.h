@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -55,6 +56,11 @@ bool option_given(const struct invocation *invocation, const char *name);
 const char *option_value(const struct invocation *invocation, const char *name); /* or NULL */
 size_t option_count(const struct invocation *invocation, const char *name);
 const char *option_nth(const struct invocation *invocation, const char *name, size_t nth);
+
+/* --limit, at least 1, into *limit, which stays where it is not given.  False: it is no such
+ * number, to be refused with LIMIT_REFUSAL. */
+bool option_limit(const struct invocation *invocation, uint64_t *limit);
+#define LIMIT_REFUSAL "--limit is a whole number of rows, at least 1"
 
 /* Options in groups, each begun by the option `first`: the nth of them, without those named in
  * `except` (NULL at its end).  Where there is one group at most, it has all options, whatever their

@@ -17,6 +17,7 @@ COMMAND_OPTIONS(credential_put_options);
 COMMAND_OPTIONS(credential_rm_options);
 COMMAND_OPTIONS(key_issue_options);
 COMMAND_OPTIONS(key_list_options);
+COMMAND_OPTIONS(key_revoke_options);
 COMMAND_OPTIONS(key_set_options);
 COMMAND_OPTIONS(env_options);
 COMMAND_OPTIONS(audit_options);

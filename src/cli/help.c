@@ -20,9 +20,11 @@ static void print_option(const struct option *option)
 
 void help_print_command(const struct command *command)
 {
-    (void)printf("keybrake %s%s%s %s\n\n%s\n\n", command->name,
-                 command->arguments[0] == '\0' ? "" : " ", command->arguments, "[options]",
-                 command->summary);
+    bool options_first = str_starts(str_from(command->arguments), STR("-- "));
+
+    (void)printf("keybrake %s%s%s%s%s\n\n%s\n\n", command->name, options_first ? " [options]" : "",
+                 command->arguments[0] == '\0' ? "" : " ", command->arguments,
+                 options_first ? "" : " [options]", command->summary);
     for (size_t i = 0; i < *command->option_count; i++) {
         print_option(&command->options[i]);
     }
@@ -44,20 +46,33 @@ void help_print(void)
                  "  keybrake key issue --vendor stripe --cap 50 --allow '/v1/payment_intents'\n");
 }
 
-bool help_print_group(const char *word)
+static bool is_of_group(const struct command *command, const char *word)
 {
-    bool any = false;
+    struct str rest = str_from(command->name);
+    struct str first = str_take_until(&rest, ' ');
 
+    return rest.len > 0 && str_equal(first, str_from(word));
+}
+
+bool help_has_group(const char *word)
+{
     for (size_t i = 0; i < command_count; i++) {
-        struct str rest = str_from(commands[i].name);
-        struct str first = str_take_until(&rest, ' ');
-        if (rest.len > 0 && str_equal(first, str_from(word))) {
-            (void)printf("  keybrake %s %s\n      %s\n", commands[i].name, commands[i].arguments,
-                         commands[i].summary);
-            any = true;
+        if (is_of_group(&commands[i], word)) {
+            return true;
         }
     }
-    return any;
+    return false;
+}
+
+void help_print_group(const char *word)
+{
+    for (size_t i = 0; i < command_count; i++) {
+        if (is_of_group(&commands[i], word)) {
+            (void)printf("  keybrake %s%s%s\n      %s\n", commands[i].name,
+                         commands[i].arguments[0] == '\0' ? "" : " ", commands[i].arguments,
+                         commands[i].summary);
+        }
+    }
 }
 
 /* ---- the manual page ---- */

@@ -10,8 +10,9 @@
 void help_print(void); /* all commands, a line each */
 void help_print_command(const struct command *command);
 
-/* The commands whose first word this is; false when there are none. */
-bool help_print_group(const char *word);
+/* The commands whose first word this is. */
+bool help_has_group(const char *word);
+void help_print_group(const char *word);
 
 void help_print_manual(void); /* the manual page, in groff's man macros */
 

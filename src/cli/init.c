@@ -223,6 +223,7 @@ int run_init(const struct invocation *invocation)
         status = say_refused("%s", err.text);
     } else {
         (void)printf("KEYBRAKE_TOKEN=%s\n", token.text);
+        (void)fflush(stdout); /* before the sentence about it, also into one pipe */
         (void)fprintf(stderr,
                       "keybrake: made %s.  The line above is the administrator's token; it is not "
                       "shown again.  Next: keybrake serve\n",

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* key issue | list | show | set | revoke | pause | resume */
+/* key issue | list | show | set | pause | resume */
 #include "cli/commands.h"
 #include "cli/env.h"
+#include "cli/key_filters.h"
 #include "cli/policy_options.h"
 #include "cli/talk.h"
 
@@ -31,18 +32,16 @@ const struct option key_issue_options[] = {
     {"token-style", "vk|sk|rk", "for clients that check the vendor's prefix", false, false},
     {"for", "PLATFORM", "print the variables alone: sh, docker, e2b, modal, fly or k8s", false,
      false},
-    {"id-file", "FILE", "write the key's id there", false, false},
+    {"id-file", "FILE", "write the key's id there, into a new file", false, false},
     POLICY_OPTIONS,
     {"json", NULL, "print JSON", false, false},
 };
 const size_t key_issue_options_count = sizeof(key_issue_options) / sizeof(key_issue_options[0]);
 
 const struct option key_list_options[] = {
-    {"label", "PREFIX", "only labels that begin so", false, false},
-    {"vendor", "VENDOR", "only of this vendor", false, false},
-    {"tenant", "NAME", "only of this tenant", false, false},
-    {"run", "ID", "only of this run", false, false},
+    KEY_FILTERS,
     {"status", "STATUS", "active, paused, revoked, expired", false, false},
+    {"limit", "N", "at most so many, newest first (default: all)", false, false},
     {"json", NULL, "print JSON", false, false},
 };
 const size_t key_list_options_count = sizeof(key_list_options) / sizeof(key_list_options[0]);
@@ -73,21 +72,37 @@ static void print_issued(const json_t *key)
     (void)printf("\nThe vault key is shown this once.\n");
 }
 
-/* A new file, so that what is there is not overwritten. */
-static int write_id(const struct invocation *invocation, const json_t *key)
+/* A new file, so that what is there is not overwritten; made before the key is, so that a key whose
+ * id cannot be noted is not issued.  The descriptor, or -1 when said. */
+static int open_id_file(const char *path)
 {
-    const char *path = option_value(invocation, "id-file");
-    const char *id = json_string_value(json_object_get(key, "id"));
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool whole = fd >= 0 && dprintf(fd, "%s\n", id) > 0;
 
-    whole = fd >= 0 && close(fd) == 0 && whole;
+    if (fd < 0) {
+        (void)say_refused("nothing was issued: --id-file %s: %s", path,
+                          errno == EEXIST ? "it is there already" : strerror(errno));
+    }
+    return fd;
+}
+
+/* Ends the file that open_id_file() made: with the key's id, or unmade. */
+static int close_id_file(const char *path, int fd, const json_t *key)
+{
+    const char *id = json_string_value(json_object_get(key, "id"));
+
+    if (id == NULL) {
+        (void)close(fd);
+        (void)unlink(path);
+        return EXIT_REFUSED;
+    }
+    bool whole = dprintf(fd, "%s\n", id) > 0;
+    whole = close(fd) == 0 && whole;
     return whole ? EXIT_DONE
                  : say_refused("%s was issued, but %s cannot be written: %s", id, path,
                                strerror(errno));
 }
 
-static int print_issue(const struct invocation *invocation, const json_t *key)
+static void print_issue(const struct invocation *invocation, const json_t *key)
 {
     if (option_given(invocation, "json")) {
         print_json(key);
@@ -96,18 +111,22 @@ static int print_issue(const struct invocation *invocation, const json_t *key)
     } else {
         print_issued(key);
     }
-    return option_given(invocation, "id-file") ? write_id(invocation, key) : EXIT_DONE;
 }
 
 int run_key_issue(const struct invocation *invocation)
 {
     const char *where = option_value(invocation, "for");
+    const char *id_file = option_value(invocation, "id-file");
+    int id_fd = -1;
     struct buf body;
     struct buf path;
     json_t *key = NULL;
 
     if (where != NULL && !env_has_platform(where)) {
         return say_usage(invocation, "--for is one of: sh, docker, e2b, modal, fly, k8s");
+    }
+    if (id_file != NULL && (id_fd = open_id_file(id_file)) < 0) {
+        return EXIT_REFUSED;
     }
     buf_init(&path, LIMIT_TARGET_BYTES);
     (void)buf_add_str(&path, STR("/v1/keys"));
@@ -129,7 +148,10 @@ int run_key_issue(const struct invocation *invocation)
     json_close(&out, '}');
     int rc = talk(invocation, "POST", buf_str(&path).data, buf_str(&body), &key);
     if (rc == EXIT_DONE) {
-        rc = print_issue(invocation, key);
+        print_issue(invocation, key);
+    }
+    if (id_fd >= 0) {
+        rc = close_id_file(id_file, id_fd, key);
     }
     json_decref(key);
     buf_clear(&path);
@@ -144,16 +166,17 @@ int run_key_list(const struct invocation *invocation)
         {"STATUS", "status"}, {"CAP", "daily_usd_cap"},  {"SPENT", "spent_usd"},
         {"HELD", "held_usd"}, {"LEFT", "remaining_usd"}, {"EXPIRES", "expires_at"}};
     struct buf path;
+    uint64_t limit = 0;
 
+    if (!option_limit(invocation, &limit)) {
+        return say_usage(invocation, LIMIT_REFUSAL);
+    }
     buf_init(&path, 16 * 1024);
     (void)buf_add_str(&path, STR("/v1/keys"));
-    client_add_query(&path, "label", option_value(invocation, "label"));
-    client_add_query(&path, "vendor", option_value(invocation, "vendor"));
-    client_add_query(&path, "tenant", option_value(invocation, "tenant"));
-    client_add_query(&path, "run_id", option_value(invocation, "run"));
+    key_filters_add(invocation, &path);
     client_add_query(&path, "status", option_value(invocation, "status"));
     (void)buf_add_char(&path, '\0');
-    int rc = talk_and_list(invocation, buf_str(&path).data, 0, columns,
+    int rc = talk_and_list(invocation, buf_str(&path).data, (size_t)limit, columns,
                            sizeof(columns) / sizeof(columns[0]));
     buf_clear(&path);
     return rc;
@@ -177,11 +200,6 @@ static int call_key(const struct invocation *invocation, const char *method, con
 int run_key_show(const struct invocation *invocation)
 {
     return call_key(invocation, "GET", "");
-}
-
-int run_key_revoke(const struct invocation *invocation)
-{
-    return call_key(invocation, "DELETE", "");
 }
 
 int run_key_pause(const struct invocation *invocation)

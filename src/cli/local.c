@@ -33,15 +33,14 @@ int local_connect(const struct invocation *invocation, struct err *err)
     }
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-        int problem = errno;
+        const char *why = errno == EACCES ? ", as another user" : "";
         if (fd >= 0) {
             (void)close(fd);
         }
-        errno = problem;
-        return err_errno(err,
-                         "no server answers at %s: is `keybrake serve` running with this data "
-                         "directory (--data)?",
-                         address.sun_path);
+        return err_set(err,
+                       "no server answers at %s: is `keybrake serve` running with this data "
+                       "directory (--data)%s?",
+                       address.sun_path, why);
     }
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     return fd;

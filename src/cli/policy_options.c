@@ -66,6 +66,23 @@ static void write_number_option(const struct invocation *invocation, struct json
     }
 }
 
+/* "yes" and "no"; anything else goes as it is, for the server to refuse by name. */
+static void write_bool_option(const struct invocation *invocation, struct json_out *out,
+                              const char *option, const char *member)
+{
+    const char *value = option_value(invocation, option);
+
+    if (value == NULL) {
+        return;
+    }
+    json_name(out, member);
+    if (strcmp(value, "yes") == 0 || strcmp(value, "no") == 0) {
+        json_bool(out, strcmp(value, "yes") == 0);
+    } else {
+        json_text(out, str_from(value));
+    }
+}
+
 static bool any_given(const struct invocation *invocation, const char *const *options)
 {
     for (; *options != NULL; options++) {
@@ -95,9 +112,9 @@ static void write_limits(const struct invocation *invocation, struct json_out *o
 
 static void write_params(const struct invocation *invocation, struct json_out *out)
 {
-    static const char *const options[] = {"flat-price", "max-amount",  "currency",
-                                          "to-prefix",  "from-domain", "model",
-                                          "account",    "customer",    NULL};
+    static const char *const options[] = {
+        "flat-price", "max-amount", "currency",         "to-prefix",     "from-domain", "model",
+        "account",    "customer",   "own-objects-only", "client-secret", NULL};
 
     if (!any_given(invocation, options)) {
         return;
@@ -112,6 +129,8 @@ static void write_params(const struct invocation *invocation, struct json_out *o
     write_list_option(invocation, out, "model", "models");
     write_list_option(invocation, out, "account", "accounts");
     write_list_option(invocation, out, "customer", "customers");
+    write_bool_option(invocation, out, "own-objects-only", "own_objects_only");
+    write_text_option(invocation, out, "client-secret", "client_secret");
     json_close(out, '}');
 }
 

@@ -11,9 +11,9 @@
 /* Rows that `key issue` and `key set` share. */
 /* clang-format off */
 #define POLICY_OPTIONS \
-    {"ttl", "TIME", "how long it lives: 30s, 12m, 2h, 1d", false, false}, \
+    {"ttl", "TIME", "how long it lives: 30s, 12m, 2h, 1d (default: 1h)", false, false}, \
     {"expires-at", "TIME", "or until when: 2026-12-01T00:00:00Z", false, false}, \
-    {"total-cap", "USD|none", "dollars over its whole life", false, false}, \
+    {"total-cap", "USD|none", "dollars over its whole life (default: the cap, up to 24h)", false, false}, \
     {"mode", "enforce|observe", "observe: only write down what would be refused", false, false}, \
     {"requests-per-minute", "N", "at most so many", false, false}, \
     {"requests-per-day", "N", "at most so many", false, false}, \
@@ -27,7 +27,9 @@
     {"from-domain", "DOMAIN", "only these senders", true, false}, \
     {"model", "NAME", "only these models", true, false}, \
     {"account", "ID", "these connected accounts too", true, false}, \
-    {"customer", "ID", "only these customers", true, false}
+    {"customer", "ID", "only these customers", true, false}, \
+    {"own-objects-only", "yes|no", "only what this key made (default: no; with a tenant yes)", false, false}, \
+    {"client-secret", "pass|redact", "Stripe's client_secret in answers (default: pass)", false, false}
 /* clang-format on */
 
 /* Writes the members that the options name. */

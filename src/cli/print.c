@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/print.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,12 +9,10 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { COLUMNS_MAX = 16, CELL_MAX = 60 };
+enum { CELL_MAX = 60 };
 
-static const json_t *reach(const json_t *row, const char *field)
+static const json_t *reach_one(const json_t *row, struct str rest)
 {
-    struct str rest = str_from(field);
-
     while (rest.len > 0 && row != NULL) {
         struct str step = str_take_until(&rest, '.');
         char *name = mem_copy_str(step);
@@ -21,6 +20,17 @@ static const json_t *reach(const json_t *row, const char *field)
         free(name);
     }
     return row;
+}
+
+static const json_t *reach(const json_t *row, const char *field)
+{
+    struct str rest = str_from(field);
+    const json_t *found = NULL;
+
+    while (rest.len > 0 && (found == NULL || json_is_null(found))) {
+        found = reach_one(row, str_take_until(&rest, '|'));
+    }
+    return found;
 }
 
 /* A value as one short text; free() it. */
@@ -51,35 +61,59 @@ static char *cell_of(const json_t *value)
     return text;
 }
 
-void print_table(const json_t *rows, const struct column *columns, size_t column_count)
+static void measure(const json_t *rows, const struct column *columns, size_t column_count,
+                    size_t *widths)
 {
-    size_t width[COLUMNS_MAX];
     size_t at;
     json_t *row;
 
-    if (json_array_size(rows) == 0) {
-        (void)puts("nothing");
-        return;
-    }
     for (size_t c = 0; c < column_count; c++) {
-        width[c] = strlen(columns[c].title);
+        widths[c] = strlen(columns[c].title) > widths[c] ? strlen(columns[c].title) : widths[c];
         json_array_foreach(rows, at, row)
         {
             char *text = cell_of(reach(row, columns[c].field));
-            width[c] = strlen(text) > width[c] ? strlen(text) : width[c];
+            widths[c] = strlen(text) > widths[c] ? strlen(text) : widths[c];
             free(text);
         }
-        (void)printf("%-*s%s", (int)width[c], columns[c].title, c + 1 < column_count ? "  " : "\n");
+    }
+}
+
+/* The last cell of a line has nothing behind it, not even blanks. */
+static void print_cell(const char *text, size_t width, bool last)
+{
+    (void)printf("%-*s%s", last ? 0 : (int)width, text, last ? "\n" : "  ");
+}
+
+void print_more(const json_t *rows, const struct column *columns, size_t column_count,
+                size_t *widths)
+{
+    bool first = widths[0] == 0;
+    size_t at;
+    json_t *row;
+
+    measure(rows, columns, column_count, widths);
+    for (size_t c = 0; first && c < column_count; c++) {
+        print_cell(columns[c].title, widths[c], c + 1 == column_count);
     }
     json_array_foreach(rows, at, row)
     {
         for (size_t c = 0; c < column_count; c++) {
             char *text = cell_of(reach(row, columns[c].field));
-            (void)printf("%-*s%s", c + 1 < column_count ? (int)width[c] : 0, text,
-                         c + 1 < column_count ? "  " : "\n");
+            print_cell(text, widths[c], c + 1 == column_count);
             free(text);
         }
     }
+}
+
+void print_table(const json_t *rows, const struct column *columns, size_t column_count)
+{
+    size_t widths[PRINT_COLUMNS_MAX] = {0};
+
+    if (json_array_size(rows) == 0) {
+        (void)puts("nothing");
+        return;
+    }
+    print_more(rows, columns, column_count, widths);
 }
 
 static void print_indented(const json_t *object, int depth)

@@ -36,9 +36,8 @@ int talk_and_show(const struct invocation *invocation, const char *method, const
     return rc;
 }
 
-/* Appends one page's rows to `all`, and sets *cursor to the next (NULL at the end). */
-static int fetch_page(struct client *client, const char *path, json_t *all, json_t **page,
-                      const char **cursor, struct err *err)
+int talk_page(struct client *client, const char *path, json_t *all, json_t **page,
+              const char **cursor, struct err *err)
 {
     struct buf full;
 
@@ -52,7 +51,7 @@ static int fetch_page(struct client *client, const char *path, json_t *all, json
     if (rc == 0) {
         (void)json_array_extend(all, json_object_get(fresh, "data"));
         json_decref(*page);
-        *page = fresh; /* the cursor is a text inside it */
+        *page = fresh;
         *cursor = json_string_value(json_object_get(fresh, "next_cursor"));
     }
     return rc;
@@ -69,7 +68,7 @@ int talk_and_list(const struct invocation *invocation, const char *path, size_t 
     int rc = EXIT_DONE;
 
     do {
-        if (client == NULL || fetch_page(client, path, all, &page, &cursor, &err) < 0) {
+        if (client == NULL || talk_page(client, path, all, &page, &cursor, &err) < 0) {
             rc = say_refused("%s", err.text);
             break;
         }

@@ -17,6 +17,11 @@ int talk(const struct invocation *invocation, const char *method, const char *pa
 int talk_and_show(const struct invocation *invocation, const char *method, const char *path,
                   struct str body);
 
+/* Appends one page's rows to `all`, and sets *cursor to the next (NULL at the end), a text inside
+ * *page, which is the page; json_decref() that. */
+int talk_page(struct client *client, const char *path, json_t *all, json_t **page,
+              const char **cursor, struct err *err);
+
 /* A listing, every page of it, up to `limit` rows (0: all).  `path` may have a query already. */
 int talk_and_list(const struct invocation *invocation, const char *path, size_t limit,
                   const struct column *columns, size_t column_count);
