@@ -11,8 +11,6 @@
 
 enum { FETCHES_MAX = 8 };
 
-#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
-
 /* ---- paths with placeholders ---- */
 
 /* What stands between braces must begin with one of `kinds`, each of which ends in ':' or is the

@@ -10,8 +10,6 @@
 #include "pack/match.h"
 #include "pack/redact.h"
 
-#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
-
 enum { PATHS_MAX = 64 };
 
 static int load_op(struct json_in *in, const struct json_place *at, json_t *value, void *target)
