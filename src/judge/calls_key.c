@@ -459,7 +459,7 @@ static bool patch_allowed(struct call *call, const struct key *key, const struct
         return false;
     }
     if (call->caller.role != OPERATOR_ADMIN &&
-        !policy_is_narrower(next, old, &config->packs[pack], &field)) {
+        !policy_is_narrower(next, old, key->created_at_ms, &config->packs[pack], &field)) {
         call_refuse(call, 403, "out_of_bounds", "%s would be wider; an issuer may only narrow",
                     field);
         return false;

@@ -12,8 +12,6 @@
 #include "judge/tunnel.h"
 #include "judge/watch.h"
 
-enum { DAY_MS = 24 * 3600 * 1000 };
-
 void keys_init(struct judge *judge)
 {
     judge->keys_by_token = TABLE_OF(struct key, token);
@@ -50,15 +48,6 @@ struct str key_id(const struct key *key)
 
 /* ---- policy ---- */
 
-/* As written, or the daily cap for a key that lives a day at most: midnight must not double it. */
-static int64_t total_cap(const struct key *key, const struct policy *policy)
-{
-    if (policy->total_cap_given) {
-        return policy->total_cap;
-    }
-    return key->expires_at_ms - key->created_at_ms <= DAY_MS ? policy->daily_cap : MONEY_NONE;
-}
-
 static void drop_rules(struct key *key)
 {
     if (key->rules != NULL) {
@@ -83,7 +72,7 @@ static void take_policy(struct key *key, char *bytes, size_t len, const struct p
     key->mode = policy->mode;
     key->expires_at_ms = policy->expires_at_ms;
     key->daily_cap = policy->daily_cap;
-    key->total_cap = total_cap(key, policy);
+    key->total_cap = policy_total_cap(policy, key->created_at_ms);
 }
 
 static bool load_policy(struct judge *judge, struct key *key, struct str encoded,

@@ -56,10 +56,10 @@ static int check_entries(const struct call_bounds *bounds, const struct policy *
     return 0;
 }
 
-/* No total cap given: as the daily one where that is so by rule, else none. */
-static int64_t total_of(const struct policy *policy)
+static bool is_bounded(const struct call_bounds *bounds)
 {
-    return policy->total_cap_given ? policy->total_cap : policy->daily_cap;
+    return bounds->entry_count > 0 || bounds->daily_cap != MONEY_NONE ||
+           bounds->total_cap != MONEY_NONE;
 }
 
 int bounds_check(const struct call_bounds *bounds, const struct policy *policy,
@@ -84,8 +84,12 @@ int bounds_check(const struct call_bounds *bounds, const struct policy *policy,
     if (policy->host_count > 0) {
         return err_set(err, "this token may not issue keys with allowed_hosts");
     }
+    /* A key that only observes keeps neither its caps nor its endpoints. */
+    if (policy->mode != MODE_ENFORCE && is_bounded(bounds)) {
+        return err_set(err, "this token may not issue keys with mode 'observe'");
+    }
     if (check_cap("daily_usd_cap", policy->daily_cap, bounds->daily_cap, err) < 0 ||
-        check_cap("total_usd_cap", total_of(policy), bounds->total_cap, err) < 0) {
+        check_cap("total_usd_cap", policy_total_cap(policy, now_ms), bounds->total_cap, err) < 0) {
         return -1;
     }
     return check_entries(bounds, policy, pack, err);

@@ -10,6 +10,8 @@
 #include "policy/hosts.h"
 #include "policy/token.h"
 
+enum { DAY_MS = 24 * 3600 * 1000 };
+
 enum {
     VALUE_BYTES_MAX = 255,     /* of a list of strings */
     CLOCK_SLACK_MS = 1000,     /* between control, which reads the clock first, and the judge */
@@ -427,13 +429,12 @@ static bool limit_is_narrower(uint64_t next, uint64_t old)
     return old == 0 || (next != 0 && next <= old);
 }
 
-/* An absent total cap is decided by the key's life, so it counts as one that was not changed. */
-static bool total_is_narrower(const struct policy *next, const struct policy *old)
+int64_t policy_total_cap(const struct policy *policy, int64_t created_at_ms)
 {
-    if (!old->total_cap_given) {
-        return !next->total_cap_given || next->total_cap != MONEY_NONE;
+    if (policy->total_cap_given) {
+        return policy->total_cap;
     }
-    return next->total_cap_given && money_is_narrower(next->total_cap, old->total_cap);
+    return policy->expires_at_ms - created_at_ms <= DAY_MS ? policy->daily_cap : MONEY_NONE;
 }
 
 static bool list_has(const struct str *list, size_t count, struct str value)
@@ -496,15 +497,17 @@ static bool entries_are_narrower(const struct policy *next, const struct policy 
     return true;
 }
 
-bool policy_is_narrower(const struct policy *next, const struct policy *old,
+bool policy_is_narrower(const struct policy *next, const struct policy *old, int64_t created_at_ms,
                         const struct pack *pack, const char **ret_field)
 {
+    int64_t next_total = policy_total_cap(next, created_at_ms);
+    int64_t old_total = policy_total_cap(old, created_at_ms);
     const struct {
         const char *name;
         bool holds;
     } fields[] = {
         {"daily_usd_cap", money_is_narrower(next->daily_cap, old->daily_cap)},
-        {"total_usd_cap", total_is_narrower(next, old)},
+        {"total_usd_cap", money_is_narrower(next_total, old_total)},
         {"expires_at", next->expires_at_ms <= old->expires_at_ms},
         {"mode", next->mode == MODE_ENFORCE || next->mode == old->mode},
         {"requests_per_minute",

@@ -98,10 +98,14 @@ enum policy_field {
 struct policy *policy_patched(struct arena *arena, const struct policy *policy,
                               const struct policy *change, uint64_t named);
 
-/* True when `next` allows nothing that `old` did not: caps, expiry, entries, limits, parameters
- * and mode are each the same or narrower.  The fields that never change are not looked at.  When
- * it does not hold, *ret_field names the first that is wider. */
-bool policy_is_narrower(const struct policy *next, const struct policy *old,
+/* The total cap of a key that was made at that time: as written, or the daily cap where it lives a
+ * day at most, since midnight must not double it; else MONEY_NONE. */
+int64_t policy_total_cap(const struct policy *policy, int64_t created_at_ms);
+
+/* True when `next` allows nothing that `old` did not to a key made at `created_at_ms`: caps, expiry,
+ * entries, limits, parameters and mode are each the same or narrower.  The fields that never change
+ * are not looked at.  When it does not hold, *ret_field names the first that is wider. */
+bool policy_is_narrower(const struct policy *next, const struct policy *old, int64_t created_at_ms,
                         const struct pack *pack, const char **ret_field);
 
 #endif

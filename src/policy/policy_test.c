@@ -267,7 +267,7 @@ static bool narrower(const struct policy *next, const struct policy *old)
 {
     const struct pack *pack = &config.packs[config_find_pack(&config, STR("shop"))];
     const char *field = NULL;
-    bool holds = policy_is_narrower(next, old, pack, &field);
+    bool holds = policy_is_narrower(next, old, NOW, pack, &field);
 
     CHECK(holds == (field == NULL));
     return holds;
@@ -316,6 +316,15 @@ static void test_narrowing(void)
     CHECK(!narrower(&next, &old));
     next.total_cap = 3 * USD;
     CHECK(narrower(&next, &old));
+    next.total_cap = 51 * USD; /* above the daily one, which the rule made the total */
+    CHECK(!narrower(&next, &old));
+    old.expires_at_ms = next.expires_at_ms = NOW + 25 * HOUR; /* now it made none */
+    CHECK(narrower(&next, &old));
+    CHECK(!narrower(&old, &next));
+    next = old;
+    next.expires_at_ms = NOW + HOUR;
+    CHECK(narrower(&next, &old));
+    old = good_policy();
     next = old;
     next.accounts = list("acct_1"); /* no list of accounts is none: one is more */
     next.account_count = 1;
@@ -359,6 +368,26 @@ static void test_bounds(void)
     b = none;
     b.total_cap = 10 * USD;
     CHECK(bounds_check(&b, &p, pack, NOW, &err) == -1);
+    b.total_cap = 50 * USD;
+    CHECK(bounds_check(&b, &p, pack, NOW, &err) == 0);
+    p.expires_at_ms = NOW + 48 * HOUR; /* two days: twice as much, unless it says otherwise */
+    CHECK(bounds_check(&b, &p, pack, NOW, &err) == -1);
+    p.total_cap_given = true;
+    p.total_cap = 50 * USD;
+    CHECK(bounds_check(&b, &p, pack, NOW, &err) == 0);
+    p = good_policy();
+    p.mode = MODE_OBSERVE; /* which keeps neither caps nor endpoints */
+    CHECK(bounds_check(&b, &p, pack, NOW, &err) == -1);
+    b = none;
+    CHECK(bounds_check(&b, &p, pack, NOW, &err) == 0);
+    b.daily_cap = 100 * USD;
+    CHECK(bounds_check(&b, &p, pack, NOW, &err) == -1);
+    b = none;
+    b.entries = list("/v1/*");
+    b.entry_count = 1;
+    CHECK(bounds_check(&b, &p, pack, NOW, &err) == -1);
+    p.mode = MODE_ENFORCE;
+    CHECK(bounds_check(&b, &p, pack, NOW, &err) == 0);
     b = none;
     b.vendors = list("other");
     b.vendor_count = 1;
