@@ -8,63 +8,39 @@
 #include "base/encode.h"
 #include "base/mem.h"
 #include "gate/tunnel.h"
+#include "http/names.h"
 #include "http/url.h"
 
 enum { PRESENTED_MAX = LIMIT_FIELDS + 4 };
 
 /* ---- names ---- */
 
-/* Equal but for '-' and '_', which servers behind us may take for one another. */
-static bool is_named(struct str name, const char *folded)
+static bool is_alnum(char c)
 {
-    for (size_t i = 0; i < name.len; i++) {
-        if (name.data[i] == '-' || name.data[i] == '_') {
-            continue;
-        }
-        if (name.data[i] != *folded) {
-            return false;
-        }
-        folded++;
-    }
-    return *folded == '\0';
-}
-
-/* `folded` begins the folded name. */
-static bool begins_named(struct str name, const char *folded)
-{
-    for (size_t i = 0; i < name.len && *folded != '\0'; i++) {
-        if (name.data[i] == '-' || name.data[i] == '_') {
-            continue;
-        }
-        if (name.data[i] != *folded) {
-            return false;
-        }
-        folded++;
-    }
-    return *folded == '\0';
+    return ascii_is_alpha(c) || ascii_is_digit(c);
 }
 
 /* Headers that make a server behind us see another request, or that are between the client and
  * us. */
 static bool is_dropped(struct str name)
 {
-    if (memchr("-_", name.data[0], 2) != NULL || memchr("-_", name.data[name.len - 1], 2) != NULL) {
+    if (!is_alnum(name.data[0]) || !is_alnum(name.data[name.len - 1])) {
         return true; /* nobody's; "_Host" is another's Host */
     }
     switch (name.data[0]) {
     case 'e':
-        return is_named(name, "expect");
+        return name_is_like(name, STR("expect"));
     case 'f':
-        return is_named(name, "forwarded");
+        return name_is_like(name, STR("forwarded")) || name_mimics_single(name);
     case 'h':
-        return is_named(name, "host");
+        return name_is_like(name, STR("host"));
     case 'p':
-        return begins_named(name, "proxy");
+        return name_begins_like(name, STR("proxy"));
     case 'x':
-        return begins_named(name, "xforwarded") || is_named(name, "xhost") ||
-               is_named(name, "xoriginalurl") || is_named(name, "xrewriteurl");
+        return name_begins_like(name, STR("xforwarded")) || name_is_like(name, STR("xhost")) ||
+               name_is_like(name, STR("xoriginalurl")) || name_is_like(name, STR("xrewriteurl"));
     default:
-        return false;
+        return name_mimics_single(name);
     }
 }
 
@@ -72,12 +48,12 @@ static bool is_credential(const struct gate *gate, struct str name)
 {
     switch (name.data[0]) {
     case 'a':
-        if (is_named(name, "authorization") || is_named(name, "apikey")) {
+        if (name_is_like(name, STR("authorization")) || name_is_like(name, STR("apikey"))) {
             return true;
         }
         break;
     case 'x':
-        if (is_named(name, "xapikey") || is_named(name, "xgoogapikey")) {
+        if (name_is_like(name, STR("xapikey")) || name_is_like(name, STR("xgoogapikey"))) {
             return true;
         }
         break;
@@ -185,7 +161,7 @@ static void keep_free_headers(struct exchange *exchange, size_t count)
     exchange->fields = mem_array(count, sizeof(exchange->fields[0]));
     for (size_t i = 0; i < count; i++) {
         /* That one is for our audit only. */
-        if (!is_named(headers[i].name, "xagentrunid")) {
+        if (!name_is_like(headers[i].name, STR("xagentrunid"))) {
             exchange->fields[exchange->field_count++] =
                 place_of((const char *)in->data + in->start, &headers[i]);
         }
@@ -290,6 +266,23 @@ static const char *refusal_of_connect(const struct visitor *client, unsigned *re
     return NULL;
 }
 
+/* RFC 9110 7.6.2: whoever gets an OPTIONS that goes no further answers it. */
+static const char *refusal_of_hops(const struct http_head *head, unsigned *ret_status)
+{
+    const struct str *hops = http_field(head, STR("max-forwards"));
+    uint64_t left;
+
+    if (hops == NULL || !str_equal(head->method, STR("OPTIONS"))) {
+        return NULL;
+    }
+    *ret_status = 400;
+    if (!str_to_u64(*hops, &left)) {
+        return "Max-Forwards is not a number.";
+    }
+    *ret_status = 501;
+    return left == 0 ? "This OPTIONS goes no further than here, and here it is not done." : NULL;
+}
+
 /* Why this request is refused before anybody is asked; NULL when it is not. */
 static const char *refusal_of(const struct visitor *client, unsigned *ret_status)
 {
@@ -300,11 +293,15 @@ static const char *refusal_of(const struct visitor *client, unsigned *ret_status
     if (is_connect(head)) {
         return refusal_of_connect(client, ret_status);
     }
-    if (str_equal(head->method, STR("TRACE"))) {
-        return "TRACE is not done here.";
+    if (str_equal(head->method, STR("TRACE")) || str_equal(head->method, STR("TRACK"))) {
+        return "Requests are not echoed here.";
     }
     if (asks_upgrade(head)) {
         return "No other protocol than HTTP/1.1 is spoken here; the Upgrade is refused.";
+    }
+    why = refusal_of_hops(head, ret_status);
+    if (why != NULL) {
+        return why;
     }
     *ret_status = 400;
     if (nominates_judged(client->gate, head)) {

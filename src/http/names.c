@@ -68,22 +68,73 @@ int name_single(struct str name)
     return -1;
 }
 
-static char fold(char c)
+/* ---- spellings ---- */
+
+static bool is_meant(char c)
 {
-    return c == '_' ? '-' : ascii_lower(c);
+    return ascii_is_alpha(c) || ascii_is_digit(c);
 }
+
+/* How much of `name` is like all of `start`; SIZE_MAX when its beginning is not. */
+static size_t like_length(struct str name, struct str start)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < start.len; i++) {
+        if (!is_meant(start.data[i])) {
+            continue;
+        }
+        while (at < name.len && !is_meant(name.data[at])) {
+            at++;
+        }
+        if (at == name.len || ascii_lower(name.data[at]) != ascii_lower(start.data[i])) {
+            return SIZE_MAX;
+        }
+        at++;
+    }
+    return at;
+}
+
+bool name_begins_like(struct str name, struct str start)
+{
+    return like_length(name, start) != SIZE_MAX;
+}
+
+bool name_is_like(struct str name, struct str other)
+{
+    size_t at = like_length(name, other);
+
+    while (at < name.len && !is_meant(name.data[at])) {
+        at++;
+    }
+    return at == name.len;
+}
+
+bool name_mimics_single(struct str name)
+{
+    bool odd = false;
+
+    /* "contenttype" is nobody's other spelling: no server adds what is not there. */
+    for (size_t i = 0; i < name.len; i++) {
+        odd = odd || (!is_meant(name.data[i]) && name.data[i] != '-');
+    }
+    for (size_t i = 0; odd && i < COUNT(singles); i++) {
+        if (name_is_like(name, singles[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- lists ---- */
 
 /* An entry that ends in '*' stands for all names that begin so. */
 static bool is_listed(struct str name, const char *const *list, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        const char *entry = list[i];
-        size_t at = 0;
-
-        while (at < name.len && entry[at] != '\0' && fold(name.data[at]) == entry[at]) {
-            at++;
-        }
-        if (entry[at] == '*' || (at == name.len && entry[at] == '\0')) {
+        struct str entry = str_from(list[i]);
+        bool all = str_ends(entry, STR("*"));
+        if (all ? name_begins_like(name, entry) : name_is_like(name, entry)) {
             return true;
         }
     }

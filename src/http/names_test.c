@@ -91,8 +91,51 @@ static void test_lists(void)
     }
 }
 
+static void test_spellings(void)
+{
+    static const struct {
+        bool is, begins;
+        const char *name, *other;
+    } rows[] = {
+        {true, true, "x-api-key", "xapikey"},
+        {true, true, "x_api.key", "X-Api-Key"},
+        {true, true, "-x!!api~key^", "x-api-key"},
+        {true, true, "xapikey", "x-api-key"},
+        {true, true, "", ""},
+        {true, true, "-", ""},
+        {false, true, "x-api-keys", "x-api-key"},
+        {false, true, "x-forwarded-for", "x-forwarded-*"},
+        {false, true, "x.forwarded!for", "x-forwarded-*"},
+        {false, false, "x-api-ke", "x-api-key"},
+        {false, false, "", "a"},
+        {false, false, "y-api-key", "x-api-key"},
+    };
+    static const struct {
+        bool mimics;
+        const char *name;
+    } singles[] = {
+        {true, "content_type"},    {true, "content.type"},
+        {true, "idempotency_key"}, {true, "con!tent-type"},
+        {true, "user_agent"},      {false, "content-type"},
+        {false, "contenttype"},    {false, "con-tent-type"},
+        {false, "x_custom"},       {false, ""},
+        {false, "content_typed"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct str name = str_from(rows[i].name), other = str_from(rows[i].other);
+        CHECK_CASE(name_is_like(name, other) == rows[i].is, rows[i].name);
+        CHECK_CASE(name_begins_like(name, other) == rows[i].begins, rows[i].name);
+    }
+    for (size_t i = 0; i < sizeof(singles) / sizeof(singles[0]); i++) {
+        CHECK_CASE(name_mimics_single(str_from(singles[i].name)) == singles[i].mimics,
+                   singles[i].name);
+    }
+}
+
 int main(void)
 {
+    test_spellings();
     test_disguised();
     test_single();
     test_lists();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "judge/plain.h"
 
+#include "http/names.h"
 #include "judge/decide.h"
 #include "pack/form.h"
 
@@ -12,19 +13,7 @@ static bool is_override(struct str name)
     static const char *const folded[] = {"xhttpmethodoverride", "xhttpmethod", "xmethodoverride"};
 
     for (size_t i = 0; i < sizeof(folded) / sizeof(folded[0]); i++) {
-        const char *at = folded[i];
-        for (size_t k = 0; k < name.len; k++) {
-            char c = ascii_lower(name.data[k]);
-            if (c == '-' || c == '_') {
-                continue;
-            }
-            if (c != *at) {
-                at = NULL;
-                break;
-            }
-            at++;
-        }
-        if (at != NULL && *at == '\0') {
+        if (name_is_like(name, str_from(folded[i]))) {
             return true;
         }
     }

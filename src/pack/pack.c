@@ -205,8 +205,8 @@ static bool fold_name(struct str name, char folded[FOLDED_MAX], size_t *ret_len)
     size_t len = 0;
 
     for (size_t i = 0; i < name.len; i++) {
-        if (name.data[i] == '-' || name.data[i] == '_') {
-            continue;
+        if (!ascii_is_alpha(name.data[i]) && !ascii_is_digit(name.data[i])) {
+            continue; /* as name_is_like() has it */
         }
         if (len == FOLDED_MAX) {
             return false;

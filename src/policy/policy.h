@@ -102,9 +102,10 @@ struct policy *policy_patched(struct arena *arena, const struct policy *policy,
  * day at most, since midnight must not double it; else MONEY_NONE. */
 int64_t policy_total_cap(const struct policy *policy, int64_t created_at_ms);
 
-/* True when `next` allows nothing that `old` did not to a key made at `created_at_ms`: caps, expiry,
- * entries, limits, parameters and mode are each the same or narrower.  The fields that never change
- * are not looked at.  When it does not hold, *ret_field names the first that is wider. */
+/* True when `next` allows nothing that `old` did not to a key made at `created_at_ms`: caps,
+ * expiry, entries, limits, parameters and mode are each the same or narrower.  The fields that
+ * never change are not looked at.  When it does not hold, *ret_field names the first that is wider.
+ */
 bool policy_is_narrower(const struct policy *next, const struct policy *old, int64_t created_at_ms,
                         const struct pack *pack, const char **ret_field);
 

@@ -5,6 +5,7 @@
 
 #include "base/encode.h"
 #include "base/limits.h"
+#include "http/names.h"
 #include "http/write.h"
 #include "pack/splice.h"
 
@@ -54,7 +55,7 @@ int head_find_target(const struct pack *pack, uint32_t upstream,
 
 /* ---- what is dropped ---- */
 
-/* Folded: lower case and '-' for '_'.  A name that ends in '*' stands for all that begin so. */
+/* In any spelling.  A name that ends in '*' stands for all that begin so. */
 #define ENTRY(text)                                                                                \
     {                                                                                              \
         text, sizeof(text) - 1                                                                     \
@@ -63,6 +64,8 @@ static const struct str never_sent[] = {
     ENTRY("accept-encoding"),
     ENTRY("alt-used"),
     ENTRY("authorization"),
+    ENTRY("cf-connecting-ip"),
+    ENTRY("client-ip"),
     ENTRY("connection"),
     ENTRY("content-length"),
     ENTRY("cookie"),
@@ -79,56 +82,40 @@ static const struct str never_sent[] = {
     ENTRY("te"),
     ENTRY("trailer"),
     ENTRY("transfer-encoding"),
+    ENTRY("true-client-ip"),
     ENTRY("upgrade"),
     ENTRY("x-agent-run-id"),
+    ENTRY("x-client-ip"),
+    ENTRY("x-cluster-client-ip"),
     ENTRY("x-forwarded-*"),
     ENTRY("x-host"),
     ENTRY("x-http-method"),
     ENTRY("x-http-method-override"),
     ENTRY("x-method-override"),
-    ENTRY("x-original-host"),
-    ENTRY("x-original-url"),
+    ENTRY("x-original-*"),
+    ENTRY("x-override-url"),
     ENTRY("x-real-ip"),
-    ENTRY("x-rewrite-url"),
+    ENTRY("x-rewrite-*"),
 };
 
-static char fold(char c)
+static bool is_alnum(char c)
 {
-    return c == '_' ? '-' : ascii_lower(c);
-}
-
-static bool same_folded(struct str a, struct str b)
-{
-    if (a.len != b.len) {
-        return false;
-    }
-    for (size_t i = 0; i < a.len; i++) {
-        if (fold(a.data[i]) != fold(b.data[i])) {
-            return false;
-        }
-    }
-    return true;
+    return ascii_is_alpha(c) || ascii_is_digit(c);
 }
 
 static bool is_never_sent(struct str name)
 {
-    char first = name.len == 0 ? '-' : fold(name.data[0]);
-
     /* Nobody's; to some servers "_Host" is Host. */
-    if (first == '-' || fold(name.data[name.len - 1]) == '-') {
+    if (name.len == 0 || !is_alnum(name.data[0]) || !is_alnum(name.data[name.len - 1])) {
         return true;
     }
     for (size_t i = 0; i < sizeof(never_sent) / sizeof(never_sent[0]); i++) {
         struct str entry = never_sent[i];
-        struct str start = name;
-        if (entry.data[0] != first) {
+        if (entry.data[0] != ascii_lower(name.data[0])) {
             continue;
         }
-        if (entry.data[entry.len - 1] == '*') {
-            entry.len--;
-            start = str_slice(name, 0, entry.len);
-        }
-        if (same_folded(entry, start)) {
+        if (entry.data[entry.len - 1] == '*' ? name_begins_like(name, entry)
+                                             : name_is_like(name, entry)) {
             return true;
         }
     }
@@ -138,28 +125,29 @@ static bool is_never_sent(struct str name)
 static bool is_ours(const struct pack *pack, struct str name)
 {
     for (size_t i = 0; i < pack->header_count; i++) {
-        if (same_folded(pack->headers[i].name, name)) {
+        if (name_is_like(pack->headers[i].name, name)) {
             return true;
         }
     }
     for (size_t i = 0; i < pack->set_header_count; i++) {
-        if (same_folded(pack->set_headers[i].name, name)) {
+        if (name_is_like(pack->set_headers[i].name, name)) {
             return true;
         }
     }
     for (size_t i = 0; i < pack->drop_header_count; i++) {
-        if (same_folded(pack->drop_headers[i], name)) {
+        if (name_is_like(pack->drop_headers[i], name)) {
             return true;
         }
     }
-    return (pack->idempotency.header.len > 0 && same_folded(pack->idempotency.header, name)) ||
-           (pack->inject.header.len > 0 && same_folded(pack->inject.header, name));
+    return (pack->idempotency.header.len > 0 && name_is_like(pack->idempotency.header, name)) ||
+           (pack->inject.header.len > 0 && name_is_like(pack->inject.header, name));
 }
 
 bool head_drops(const struct config *config, const struct pack *pack, struct str name,
                 bool range_allowed)
 {
-    if (!range_allowed && (same_folded(name, STR("range")) || same_folded(name, STR("if-range")))) {
+    if (!range_allowed &&
+        (name_is_like(name, STR("range")) || name_is_like(name, STR("if-range")))) {
         return true;
     }
     return is_never_sent(name) || is_ours(pack, name) || header_is_credential(config, name);
@@ -301,8 +289,8 @@ static int add_field(struct fields *fields, struct str name, struct str value, s
 
 static bool is_framing(struct str name)
 {
-    return same_folded(name, STR("content-length")) || same_folded(name, STR("host")) ||
-           same_folded(name, STR("transfer-encoding")) || same_folded(name, STR("connection"));
+    return name_is_like(name, STR("content-length")) || name_is_like(name, STR("host")) ||
+           name_is_like(name, STR("transfer-encoding")) || name_is_like(name, STR("connection"));
 }
 
 static int add_judged(struct fields *fields, const struct head_parts *parts, struct err *err)
@@ -322,7 +310,7 @@ static int add_judged(struct fields *fields, const struct head_parts *parts, str
 static bool is_granted(const struct message_grant *grant, struct str name)
 {
     for (size_t i = 0; i < grant->header_count; i++) {
-        if (same_folded(grant->headers[i].name, name)) {
+        if (name_is_like(grant->headers[i].name, name)) {
             return true;
         }
     }

@@ -20,10 +20,12 @@ import threading
 REQUEST_LINE = re.compile(rb"([A-Z][A-Z-]{0,31}) (/[!-~]*) HTTP/1\.1")
 FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?([\t\x20-\x7e\x80-\xff]*)")
 CHUNK = re.compile(rb"(?:0|[1-9a-f][0-9a-f]{0,15})\r\n")
-NEVER = {b"connection", b"keep-alive", b"te", b"trailer", b"upgrade", b"http2-settings", b"expect",
+SQUEEZE = re.compile(rb"[^a-z0-9]")
+NEVER = {SQUEEZE.sub(b"", name) for name in (
+         b"connection", b"keep-alive", b"te", b"trailer", b"upgrade", b"http2-settings", b"expect",
          b"cookie", b"forwarded", b"x-http-method-override", b"x-original-url", b"x-rewrite-url",
          b"x-host", b"x-forwarded-host", b"x-forwarded-for", b"proxy-authorization",
-         b"proxy-connection", b"max-forwards"}
+         b"proxy-connection", b"max-forwards", b"x-real-ip", b"proxy")}
 
 
 class Violation(Exception):
@@ -106,11 +108,12 @@ class Connection:
         if self.recorder.secret.encode() not in request.one("authorization"):
             raise Violation("not with the real key")
         for name, _ in request.fields:
-            if name in NEVER or name.replace(b"_", b"-") in NEVER:
+            if SQUEEZE.sub(b"", name) in NEVER:
                 raise Violation(f"{name!r} was forwarded")
-            squeezed = re.sub(rb"[^a-z0-9]", b"", name)
-            if squeezed in (b"contentlength", b"transferencoding", b"host") and \
-                    name not in (b"content-length", b"transfer-encoding", b"host"):
+            squeezed = SQUEEZE.sub(b"", name)
+            if squeezed in (b"contentlength", b"transferencoding", b"host", b"authorization") and \
+                    name not in (b"content-length", b"transfer-encoding", b"host",
+                                 b"authorization"):
                 raise Violation(f"{name!r} can be mistaken for framing")
         lengths, codings = request.all("content-length"), request.all("transfer-encoding")
         if len(lengths) + len(codings) > 1:
