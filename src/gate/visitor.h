@@ -251,19 +251,28 @@ size_t admit_proxy_credentials(struct gate *gate, const struct http_head *head);
 /* The free headers of the request, which begins at `head`, into gate->headers. */
 size_t admit_free_headers(const struct exchange *exchange, const unsigned char *head);
 
-/* ---- exchange.c: from and to judge, reader and vault ---- */
+/* ---- exchange.c: a request, and its body's way to reader and vault ---- */
 
 struct exchange *exchange_new(struct visitor *client);
 /* DONE, if the judge waits for it; then frees. */
 void exchange_end(struct exchange *exchange);
-/* Nothing more goes to the reader or the vault for it, and nothing of them is wanted. */
+void exchange_use(struct exchange *exchange, struct link *link); /* instead of what it used */
+void exchange_leave(struct exchange *exchange); /* what it used has done its part, or is gone */
+/* Nothing more goes to the reader or the vault for it, and nothing of them is wanted: they are
+ * told. */
 void exchange_let_go(struct exchange *exchange);
 void exchange_feed_reader(struct visitor *client);
 void exchange_feed_vault(struct visitor *client);
 bool exchange_wants_body(const struct exchange *exchange);
 /* Bytes have left for the client: the vault may send more. */
 void exchange_credit(struct exchange *exchange);
+
+/* ---- link.c: the channels to judge, vault, reader and dialer; judged.c: what the judge says ----
+ */
+
+/* Takes over `fd`.  It frees itself when the channel ends. */
 struct link *link_new(struct gate *gate, enum process_role role, uint32_t index, int fd);
+void link_hear_judge(struct channel_events *events); /* fills in the messages */
 
 /* ---- answer.c ---- */
 
