@@ -93,7 +93,7 @@ enum message_type {
 
     /* judge <-> vault */
     MESSAGE_GRANT,
-    MESSAGE_FETCH, /* judge -> vault: a GET of ours, for which no gate comes; as a GRANT */
+    MESSAGE_FETCH, /* judge -> vault: a request of ours, for which no gate comes; as a GRANT */
     MESSAGE_SENT,
     MESSAGE_OUTCOME,
     MESSAGE_RELEASE, /* judge -> vault: the settlement is durable, let the answer go */

@@ -51,19 +51,23 @@ static struct peer *find_vault(const struct judge *judge, const struct peer *pre
     return NULL;
 }
 
-/* The pack's own headers, the pinned version among them, and the account's. */
+/* The pack's own headers, the pinned version among them, the account's, and our idempotency key. */
 static size_t make_headers(const struct fetch_ask *ask, const struct pack *pack,
                            struct message_header *headers)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < pack->fetch_header_count && count < HEADERS_MAX - 1; i++) {
+    for (size_t i = 0; i < pack->fetch_header_count && count < HEADERS_MAX - 2; i++) {
         headers[count++] = pack->fetch_headers[i];
     }
     if (ask->account.len > 0) {
         struct str value = ask->account;
         struct str name = str_take_until(&value, '=');
         headers[count++] = (struct message_header){.name = name, .value = value};
+    }
+    if (ask->cancel_key.len > 0 && pack->idempotency.header.len > 0) {
+        headers[count++] =
+            (struct message_header){.name = pack->idempotency.header, .value = ask->cancel_key};
     }
     return count;
 }
@@ -124,7 +128,7 @@ bool fetch_begin(struct judge *judge, const struct fetch_ask *ask,
         .generation = config->generation,
         .pack = ask->pack_index,
         .upstream = ask->upstream,
-        .method = STR("GET"),
+        .method = ask->cancel_key.len > 0 ? STR("POST") : STR("GET"),
         .path = ask->path,
         .query = ask->query,
         .has_query = ask->query.len > 0,

@@ -2,9 +2,10 @@
 /*
  * fetch: what keybrake asks of a vendor by itself.
  *
- * Only ever a GET, with the operator's credential: nothing is bought by it, and no sandbox sees its
- * answer.  A vault sends it, the reader of the same index reads the answer under a rule of the
- * pack, and the facts count only if their digest is the vault's.
+ * A GET, or a POST without a body that ends an object and moves nothing (`on_key_end`), with the
+ * operator's credential: nothing is bought by it, and no sandbox sees its answer.  A vault sends
+ * it, the reader of the same index reads the answer under a rule of the pack, and the facts count
+ * only if their digest is the vault's.
  *
  *     judge -> vault   FETCH       like a GRANT that no gate comes for
  *     vault -> reader  the answer
@@ -27,6 +28,7 @@ struct fetch_ask {
     struct str account;       /* "stripe-account=acct_1": a header of the pack; empty: none */
     uint32_t rule;            /* config->reads: what of the answer is wanted; 0: only its status */
     const struct peer *vault; /* the preferred one; NULL: any */
+    struct str cancel_key;    /* not empty: a POST with this idempotency key */
 };
 
 struct fetch_answer {

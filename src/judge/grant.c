@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "base/encode.h"
 #include "base/log.h"
 #include "judge/audit.h"
 #include "judge/book.h"
@@ -16,11 +15,11 @@
 #include "judge/request.h"
 #include "judge/settle.h"
 #include "judge/turn.h"
+#include "judge/vendor_key.h"
 
 enum {
     ANSWER_FACTS_MS = 3000, /* the reader has the body already when OUTCOME comes */
-    SCOPE_MARK = 10,        /* characters of the HMAC in an idempotency key */
-    KEY_TEXT = 512,
+    SCOPE_TEXT = 1024,
 };
 
 /* ---- GRANT ---- */
@@ -33,42 +32,28 @@ bool grant_possible(const struct request *request)
     return vault != NULL && !vault->dying;
 }
 
-/* "kb." and ten characters that only this server can make for this scope, then the client's key:
- * two runs under one credential cannot meet, and a retry says the same again. */
+/* The scope is the run's and the tenant's; the tail the client's key, or our request's id. */
 static struct str make_vendor_key(struct request *request)
 {
     const struct decision *decision = &request->decision;
     struct judge *judge = request->judge;
-    struct str secret = str_of(judge->idempotency_secret, judge->idempotency_secret_len);
-    struct str client_key =
+    struct str scope = decide_scope(decision->key);
+    struct str tail =
         decision->client_key.len > 0 ? decision->client_key : str_from(request->request_id.text);
     struct buf text;
-    struct digest mac;
 
-    buf_init(&text, KEY_TEXT);
-    struct str scope = decide_scope(decision->key);
+    buf_init(&text, SCOPE_TEXT);
     (void)buf_addf(&text, "%zu:", scope.len);
     (void)buf_add_str(&text, scope);
     if (decision->key->tenant != NULL) {
         (void)buf_addf(&text, "%zu:%s", strlen(decision->key->tenant->name),
                        decision->key->tenant->name);
     }
-    mac = digest_hmac(secret, buf_str(&text));
-    buf_cut(&text, 0);
-    (void)buf_add_str(&text, STR("kb."));
-    (void)base64url_encode(&text, str_of(mac.bytes, sizeof(mac.bytes)));
-    buf_cut(&text, 3 + SCOPE_MARK);
-    (void)buf_add_char(&text, '.');
-    (void)buf_add_str(&text, client_key);
-    if (buf_len(&text) > decision->pack->idempotency.max) {
-        mac = digest_hmac(secret, buf_str(&text));
-        buf_cut(&text, 0);
-        (void)buf_add_str(&text, STR("kb."));
-        (void)hex_encode(&text, str_of(mac.bytes, sizeof(mac.bytes)));
-    }
-    struct str copy = arena_copy(request->arena, buf_str(&text));
+    struct str key = vendor_key_make(
+        request->arena, str_of(judge->idempotency_secret, judge->idempotency_secret_len),
+        buf_str(&text), tail, decision->pack->idempotency.max);
     buf_clear(&text);
-    return copy;
+    return key;
 }
 
 struct str grant_vendor_key(struct request *request)

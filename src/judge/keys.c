@@ -424,6 +424,17 @@ size_t key_levels(const struct key *key, int64_t day, struct level *levels)
     return count;
 }
 
+bool key_cancels_open(struct key *key)
+{
+    for (; key != NULL; key = key->parent) {
+        const struct rules *rules = key_rules(key);
+        if (rules != NULL && rules->policy.cancel_open) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool key_hides_client_secret(struct key *key)
 {
     for (; key != NULL; key = key->parent) {

@@ -50,6 +50,7 @@ void keys_tick(struct judge *judge);
 const struct rules *key_rules(struct key *key);
 
 bool key_hides_client_secret(struct key *key); /* by its policy or an ancestor's */
+bool key_cancels_open(struct key *key);        /* on_key_end; by its policy or an ancestor's */
 
 /* All budgets that a request of this key is charged to, on `day` and for life. */
 size_t key_levels(const struct key *key, int64_t day, struct level *levels);

@@ -3,30 +3,33 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "judge/audit.h"
 #include "judge/book.h"
+#include "judge/events.h"
 #include "judge/fetch.h"
 #include "judge/holds.h"
 #include "judge/keys.h"
 #include "judge/objects.h"
+#include "judge/record.h"
 #include "judge/settle.h"
 #include "judge/turn.h"
+#include "judge/vendor_key.h"
+#include "ledger/look.h"
 #include "pack/cost_object.h"
 
 enum {
     SECOND = 1000,
-    MINUTE = 60 * SECOND,
-    HOUR = 60 * MINUTE,
     FETCHES_MAX = 16,         /* of watches, under way at one time */
     CROWDED_MS = 200,         /* then again */
-    SPREAD_MS = 10 * MINUTE,  /* over which those are spread that were due before a start */
     SETTLED_MS = 30 * SECOND, /* no vendor works on one request for longer */
     PAGES_MAX = 250,          /* of one look through the events */
-    QUERY_MAX = 512,
+    CANCELS_MAX = 8,          /* tries to cancel one object, since a start */
+    CANCEL_KEY_MAX = 64,
 };
 
 struct watch {
@@ -36,8 +39,12 @@ struct watch {
     unsigned looks; /* since it came to its present state */
     enum hold_state state;
     bool doubt;
-    struct fetch *fetch;
-    char *after; /* the last event seen; NULL: none.  There may be a million of these */
+    bool cancelling;       /* its key has ended, and the object is to be cancelled */
+    bool look_first;       /* before the next try: what came of the last one? */
+    uint8_t cancels;       /* tries */
+    struct fetch *fetch;   /* under way; NULL: none */
+    struct waiter *waiter; /* for the row of a cancellation, before it is sent; NULL: none */
+    char *after;           /* the last event seen; NULL: none.  There may be a million of these */
     unsigned pages;
 };
 
@@ -46,14 +53,23 @@ void watches_init(struct judge *judge)
     judge->watches = TABLE_OF(struct watch, hold);
 }
 
+static bool is_busy(const struct watch *watch)
+{
+    return watch->fetch != NULL || watch->waiter != NULL;
+}
+
 static void forget(struct watch *watch)
 {
     struct judge *judge = watch->judge;
 
     loop_timer_stop(judge->loop, &watch->timer);
-    if (watch->fetch != NULL) {
-        fetch_drop(watch->fetch);
+    if (is_busy(watch)) {
         judge->watching--;
+    }
+    fetch_drop(watch->fetch);
+    if (watch->waiter != NULL) {
+        record_forget(watch->waiter);
+        free(watch->waiter);
     }
     (void)table_remove(&judge->watches, &watch->hold);
     free(watch->after);
@@ -73,22 +89,7 @@ void watch_over(struct judge *judge, uint64_t hold)
 
 static bool is_urgent(const struct watch *watch)
 {
-    return watch->state == HOLD_UNKNOWN || watch->doubt;
-}
-
-static uint64_t wait_ms(const struct watch *watch)
-{
-    static const uint64_t urgent[] = {SECOND,      2 * SECOND,  5 * SECOND,  10 * SECOND,
-                                      20 * SECOND, 30 * SECOND, MINUTE,      2 * MINUTE,
-                                      5 * MINUTE,  10 * MINUTE, 30 * MINUTE, HOUR};
-    static const uint64_t held[] = {5 * MINUTE, HOUR, 6 * HOUR};
-    size_t urgent_last = sizeof(urgent) / sizeof(urgent[0]) - 1;
-    size_t held_last = sizeof(held) / sizeof(held[0]) - 1;
-
-    if (is_urgent(watch)) {
-        return urgent[watch->looks < urgent_last ? watch->looks : urgent_last];
-    }
-    return held[watch->looks < held_last ? watch->looks : held_last];
+    return watch->state == HOLD_UNKNOWN || watch->doubt || watch->cancelling;
 }
 
 static void look(void *ctx);
@@ -96,18 +97,6 @@ static void look(void *ctx);
 static void again_in(struct watch *watch, uint64_t ms)
 {
     loop_timer_set(watch->judge->loop, &watch->timer, ms, look, watch);
-}
-
-/* What was due while the server was away is looked at soon, but not all at once. */
-static uint64_t first_wait_ms(const struct watch *watch, const struct hold *hold)
-{
-    int64_t age = watch->judge->clock.now_ms - hold->row.changed_at_ms;
-    uint64_t wait = wait_ms(watch);
-
-    if (is_urgent(watch) || age < 0) {
-        return wait;
-    }
-    return (uint64_t)age < wait ? wait - (uint64_t)age : SECOND + hold->number * 7919 % SPREAD_MS;
 }
 
 /* ---- what can be asked ---- */
@@ -155,6 +144,20 @@ static bool can_be_asked(const struct judge *judge, const struct hold *hold)
             (hold->row.vendor_key.len > 0 && subject.pack->events.path.len > 0));
 }
 
+/* What a key that has ended leaves open, where its policy wants it ended too. */
+static bool is_to_be_cancelled(const struct judge *judge, const struct hold *hold)
+{
+    struct key *key = keys_by_number(judge, hold->row.key);
+    struct subject subject;
+
+    if (key == NULL || (key->status != KEY_REVOKED && key->status != KEY_EXPIRED) ||
+        hold->row.state != HOLD_HELD || hold->row.object.len == 0 || !key_cancels_open(key)) {
+        return false;
+    }
+    subject = subject_of(judge, hold);
+    return subject.kind != NULL && subject.kind->cancel.len > 0;
+}
+
 void watch_hold(struct judge *judge, const struct hold *hold)
 {
     struct watch *watch = table_find(&judge->watches, &hold->number);
@@ -165,7 +168,9 @@ void watch_hold(struct judge *judge, const struct hold *hold)
         }
         return;
     }
-    if (watch != NULL && watch->state == hold->row.state && watch->doubt == hold->doubt) {
+    bool cancelling = is_to_be_cancelled(judge, hold);
+    if (watch != NULL && watch->state == hold->row.state && watch->doubt == hold->doubt &&
+        watch->cancelling == cancelling) {
         return;
     }
     bool fresh = watch == NULL;
@@ -177,9 +182,13 @@ void watch_hold(struct judge *judge, const struct hold *hold)
     }
     watch->state = hold->row.state;
     watch->doubt = hold->doubt;
+    watch->cancelling = cancelling;
     watch->looks = 0;
-    if (watch->fetch == NULL) {
-        again_in(watch, fresh ? first_wait_ms(watch, hold) : wait_ms(watch));
+    if (!is_busy(watch)) {
+        again_in(watch,
+                 fresh ? look_first_ms(is_urgent(watch),
+                                       judge->clock.now_ms - hold->row.changed_at_ms, hold->number)
+                       : look_wait_ms(is_urgent(watch), 0));
     }
 }
 
@@ -196,7 +205,12 @@ void watch_key_ended(struct judge *judge, const struct key *key)
 
     while ((watch = table_next(&judge->watches, &at)) != NULL) {
         const struct hold *hold = holds_find(judge, watch->hold);
-        if (hold != NULL && hold->row.key == key->number && watch->fetch == NULL) {
+        if (hold == NULL || hold->row.key != key->number) {
+            continue;
+        }
+        watch->cancelling = is_to_be_cancelled(judge, hold);
+        watch->looks = watch->cancelling ? 0 : watch->looks;
+        if (!is_busy(watch)) {
             again_in(watch, SECOND);
         }
     }
@@ -208,21 +222,18 @@ static void look_later(struct watch *watch)
 {
     const struct judge *judge = watch->judge;
     const struct hold *hold = holds_find(judge, watch->hold);
-    uint64_t wait = wait_ms(watch);
+    uint64_t wait = look_wait_ms(is_urgent(watch), watch->looks);
 
     watch->looks++;
     watch->pages = 0;
     free(watch->after);
     watch->after = NULL;
     if (hold != NULL && hold->row.state == HOLD_HELD) {
-        /* No later than when its estimate becomes what it cost. */
         const struct pack_object *kind = subject_of(judge, hold).kind;
-        int64_t left =
-            kind == NULL || kind->estimate_ms == 0
-                ? INT64_MAX
-                : hold->row.opened_at_ms + (int64_t)kind->estimate_ms - judge->clock.now_ms;
-        left = left < SECOND ? SECOND : left;
-        wait = wait < (uint64_t)left ? wait : (uint64_t)left;
+        if (kind != NULL && kind->estimate_ms > 0) {
+            wait = look_before_ms(wait, hold->row.opened_at_ms + (int64_t)kind->estimate_ms -
+                                            judge->clock.now_ms);
+        }
     }
     again_in(watch, wait);
 }
@@ -313,31 +324,40 @@ static struct hold *answered(struct watch *watch)
     return hold;
 }
 
-static void on_object(void *ctx, const struct fetch_answer *answer)
+/* What an answer about the object says has become of it. */
+static bool read_object(struct judge *judge, const struct hold *hold, const struct subject *subject,
+                        const struct fetch_answer *answer, struct settlement *ret)
 {
-    struct watch *watch = ctx;
-    struct judge *judge = watch->judge;
-    struct hold *hold = answered(watch);
-
-    if (hold == NULL) {
-        return;
-    }
-    struct subject subject = subject_of(judge, hold);
     struct cost held = {.nano = hold->row.held};
     struct key *owner = keys_by_number(judge, hold->row.key);
-    struct settlement settlement;
-    struct cost_question question = {.config = subject.generation->config,
-                                     .pack = subject.pack,
+    struct cost_question question = {.config = subject->generation->config,
+                                     .pack = subject->pack,
                                      .now_ms = judge->clock.now_ms,
                                      .flat_price = MONEY_NONE,
                                      .redacts = owner != NULL && key_hides_client_secret(owner),
                                      .arena = judge->scratch};
 
     arena_reset(judge->scratch);
-    if (answer->status == 200 && answer->generation == subject.generation && subject.kind != NULL &&
-        cost_settle_object(&question, subject.kind, hold->row.object, &held, answer->facts,
-                           &settlement) &&
-        !settlement.estimated &&
+    return answer->status == 200 && answer->generation == subject->generation &&
+           subject->kind != NULL &&
+           cost_settle_object(&question, subject->kind, hold->row.object, &held, answer->facts,
+                              ret) &&
+           !ret->estimated;
+}
+
+static void on_object(void *ctx, const struct fetch_answer *answer)
+{
+    struct watch *watch = ctx;
+    struct judge *judge = watch->judge;
+    struct hold *hold = answered(watch);
+    struct settlement settlement;
+
+    if (hold == NULL) {
+        return;
+    }
+    struct subject subject = subject_of(judge, hold);
+    watch->look_first = watch->look_first && answer->status != 200;
+    if (read_object(judge, hold, &subject, answer, &settlement) &&
         !(settlement.state == HOLD_HELD && estimate_due(judge, hold, subject.kind))) {
         apply(watch, hold, &settlement);
         return;
@@ -360,20 +380,11 @@ static void found_object(struct watch *watch, struct hold *hold, struct str id)
     again_in(watch, 0);
 }
 
-static struct str event_part(const struct message_facts *facts, uint32_t event, uint32_t part)
-{
-    uint32_t at = 1 + event * PACK_EVENT_PARTS + part;
-
-    return at < facts->fact_count && facts->facts[at].kind == FACT_TEXT ? facts->facts[at].text
-                                                                        : STR_NONE;
-}
-
 static void on_events(void *ctx, const struct fetch_answer *answer)
 {
     struct watch *watch = ctx;
     struct judge *judge = watch->judge;
     struct hold *hold = answered(watch);
-    struct str last = STR_NONE;
 
     if (hold == NULL) {
         return;
@@ -384,21 +395,16 @@ static void on_events(void *ctx, const struct fetch_answer *answer)
         look_later(watch);
         return;
     }
-    for (uint32_t i = 0; i < subject.pack->events.count; i++) {
-        struct str id = event_part(answer->facts, i, PACK_EVENT_ID);
-        struct str object = event_part(answer->facts, i, PACK_EVENT_OBJECT);
-        last = id.len > 0 ? id : last;
-        if (str_equal(event_part(answer->facts, i, PACK_EVENT_KEY), hold->row.vendor_key) &&
-            str_equal(event_part(answer->facts, i, PACK_EVENT_KIND), subject.kind->name) &&
-            cost_is_object_id(object)) {
-            found_object(watch, hold, object);
-            return;
-        }
+    struct events_found found;
+    events_read(&subject.pack->events, answer->facts, hold->row.vendor_key, subject.kind->name,
+                &found);
+    if (found.object.len > 0) {
+        found_object(watch, hold, found.object);
+        return;
     }
-    bool more = answer->facts->facts[0].kind == FACT_BOOL && answer->facts->facts[0].number == 1;
-    if (more && cost_is_object_id(last) && ++watch->pages < PAGES_MAX) {
+    if (found.more && ++watch->pages < PAGES_MAX) {
         free(watch->after);
-        watch->after = mem_copy_str(last);
+        watch->after = mem_copy_str(found.last);
         again_in(watch, 0);
         return;
     }
@@ -406,42 +412,6 @@ static void on_events(void *ctx, const struct fetch_answer *answer)
 }
 
 /* ---- asking ---- */
-
-/* In which seconds around the request its event is looked for: closely at first, since an account
- * may have thousands a minute; then as far as clocks and queues may be apart. */
-static const struct {
-    int64_t before, after;
-} events_spans[] = {{1, 2}, {3, 15}, {60, 600}};
-
-/* Fills {since} and {until}; both are seconds. */
-static struct str events_query(const struct watch *watch, const struct pack_events *events,
-                               const struct hold *hold, struct arena *arena)
-{
-    int64_t at = hold->row.opened_at_ms / SECOND;
-    size_t last = sizeof(events_spans) / sizeof(events_spans[0]) - 1;
-    size_t span = watch->looks < last ? watch->looks : last;
-    struct str rest = events->query;
-    struct buf out;
-
-    buf_init(&out, QUERY_MAX);
-    while (rest.len > 0) {
-        size_t open = str_index(rest, '{', 0);
-        size_t close = str_index(rest, '}', open);
-        (void)buf_add_str(&out, str_slice(rest, 0, open));
-        if (open < rest.len) {
-            bool since = str_equal(str_slice(rest, open + 1, close), STR("since"));
-            (void)buf_addf(&out, "%" PRId64,
-                           since ? at - events_spans[span].before : at + events_spans[span].after);
-        }
-        rest = str_slice(rest, close < rest.len ? close + 1 : close, rest.len);
-    }
-    if (watch->after != NULL) {
-        (void)buf_addf(&out, "&%.*s=%s", STR_FMT(events->after), watch->after);
-    }
-    struct str copy = arena_copy(arena, buf_str(&out));
-    buf_clear(&out);
-    return copy;
-}
 
 static struct str field_of(const void *ctx, struct str name)
 {
@@ -468,7 +438,9 @@ static void ask(struct watch *watch, const struct hold *hold, const struct subje
     }
     if (!known) {
         ask.path = subject->pack->events.path;
-        ask.query = events_query(watch, &subject->pack->events, hold, judge->scratch);
+        ask.query =
+            events_query(judge->scratch, &subject->pack->events, hold->row.opened_at_ms,
+                         watch->looks, watch->after == NULL ? STR_NONE : str_from(watch->after));
     }
     if (fetch_begin(judge, &ask, known ? on_object : on_events, watch, &watch->fetch)) {
         judge->watching++;
@@ -476,6 +448,114 @@ static void ask(struct watch *watch, const struct hold *hold, const struct subje
         again_in(watch, SECOND);
     }
 }
+
+/* ---- cancelling ---- */
+
+/* What came of it.  A 200 shows the object; whatever else it was, the object is looked at before
+ * the next try. */
+static void on_cancelled(void *ctx, const struct fetch_answer *answer)
+{
+    struct watch *watch = ctx;
+    struct judge *judge = watch->judge;
+    uint64_t number = watch->hold;
+    struct hold *hold = answered(watch);
+    struct settlement settlement;
+    char said[32];
+
+    if (hold == NULL) {
+        return;
+    }
+    struct subject subject = subject_of(judge, hold);
+    if (read_object(judge, hold, &subject, answer, &settlement)) {
+        (void)settle_by_object(judge, hold, &settlement, "cancelled_at_key_end");
+    } else {
+        (void)snprintf(said, sizeof(said), "status %u", answer->status);
+        audit_control(judge, STR("keybrake"), "cancel_failed", keys_by_number(judge, hold->row.key),
+                      hold->row.object,
+                      answer->status != 0 ? str_from(said) : str_slice(answer->problem, 0, 200));
+    }
+    watch = table_find(&judge->watches, &number);
+    if (watch != NULL) {
+        watch->look_first = true;
+        look_later(watch);
+    }
+}
+
+static struct str cancel_key(const struct watch *watch, const struct pack *pack)
+{
+    const struct judge *judge = watch->judge;
+    char tail[CANCEL_KEY_MAX];
+
+    (void)snprintf(tail, sizeof(tail), "cancel-%" PRIu64 "-%u", watch->hold, watch->cancels);
+    return vendor_key_make(judge->scratch,
+                           str_of(judge->idempotency_secret, judge->idempotency_secret_len),
+                           STR("on_key_end"), str_from(tail),
+                           pack->idempotency.max > 0 ? pack->idempotency.max : CANCEL_KEY_MAX);
+}
+
+static void cancel(struct watch *watch, const struct hold *hold)
+{
+    struct judge *judge = watch->judge;
+    struct subject subject = subject_of(judge, hold);
+    const struct credential *credential = book_credential(judge, hold->row.credential);
+    struct fetch_ask ask = {.generation = subject.generation,
+                            .pack_index = subject.pack_index,
+                            .upstream = subject.upstream,
+                            .credential = credential,
+                            .account = hold->row.account};
+
+    arena_reset(judge->scratch);
+    if (credential == NULL || subject.kind == NULL ||
+        !cost_cancel_path(subject.kind, hold->row.object, field_of, credential, judge->scratch,
+                          &ask.path)) {
+        look_later(watch);
+        return;
+    }
+    ask.rule = subject.kind->read;
+    ask.cancel_key = cancel_key(watch, subject.pack);
+    if (fetch_begin(judge, &ask, on_cancelled, watch, &watch->fetch)) {
+        judge->watching++;
+    } else {
+        again_in(watch, SECOND);
+    }
+}
+
+/* The row that says so is durable, or could not be written: then nothing is sent. */
+static void on_cancel_durable(void *ctx, bool durable)
+{
+    struct watch *watch = ctx;
+    struct judge *judge = watch->judge;
+    const struct hold *hold = holds_find(judge, watch->hold);
+
+    free(watch->waiter);
+    watch->waiter = NULL;
+    judge->watching--;
+    if (hold == NULL || !is_to_be_cancelled(judge, hold) || judge->draining) {
+        again_in(watch, 0);
+    } else if (!durable) {
+        again_in(watch, SECOND);
+    } else {
+        cancel(watch, hold);
+    }
+}
+
+static void begin_cancel(struct watch *watch, const struct hold *hold)
+{
+    struct judge *judge = watch->judge;
+
+    if (!record_has_room(judge, true)) {
+        again_in(watch, SECOND);
+        return;
+    }
+    watch->cancels++;
+    audit_control(judge, STR("keybrake"), "cancel_open", keys_by_number(judge, hold->row.key),
+                  hold->row.object, STR("its key has ended"));
+    watch->waiter = mem_zeroed(sizeof(*watch->waiter));
+    judge->watching++;
+    record_wait(judge, watch->waiter, on_cancel_durable, watch);
+}
+
+/* ---- looking ---- */
 
 static void look(void *ctx)
 {
@@ -499,7 +579,11 @@ static void look(void *ctx)
         post_estimate(judge, hold);
     } else if (credential == NULL) {
         look_later(watch);
+    } else if (is_to_be_cancelled(judge, hold) && !watch->look_first &&
+               watch->cancels < CANCELS_MAX) {
+        begin_cancel(watch, hold);
     } else {
+        watch->cancelling = watch->cancelling && watch->cancels < CANCELS_MAX;
         ask(watch, hold, &subject, credential);
     }
 }

@@ -145,6 +145,15 @@ bool cost_object_path(const struct pack_object *object, struct str id,
     return object->path.len > 0 && fill(object->path, object_value, &values, arena, ret_path);
 }
 
+bool cost_cancel_path(const struct pack_object *object, struct str id,
+                      struct str (*field)(const void *ctx, struct str name), const void *ctx,
+                      struct arena *arena, struct str *ret_path)
+{
+    const struct object_values values = {id, field, ctx};
+
+    return object->cancel.len > 0 && fill(object->cancel, object_value, &values, arena, ret_path);
+}
+
 /* ---- what the vendor said ---- */
 
 static bool whole_number(const struct message_facts *answer, uint32_t selector, int64_t *ret)

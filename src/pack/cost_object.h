@@ -38,6 +38,10 @@ bool cost_read_found(const struct pack_fetch *fetch, const struct message_facts 
 bool cost_object_path(const struct pack_object *object, struct str id,
                       struct str (*field)(const void *ctx, struct str name), const void *ctx,
                       struct arena *arena, struct str *ret_path);
+/* The same, of the POST that cancels it. */
+bool cost_cancel_path(const struct pack_object *object, struct str id,
+                      struct str (*field)(const void *ctx, struct str name), const void *ctx,
+                      struct arena *arena, struct str *ret_path);
 
 /* By the object's own answer: what it has come to.  `held` is what is set aside for it now.  False
  * when no state of the pack fits; then it stays as it is. */

@@ -134,17 +134,28 @@ int load_cost_on(struct json_in *in, const struct json_place *at, json_t *value,
 
 /* ---- kinds of objects ---- */
 
-static int load_object_get(struct json_in *in, const struct json_place *at, json_t *value,
-                           void *target)
+static int load_object_path(struct json_in *in, const struct json_place *at, json_t *value,
+                            struct str *ret)
 {
     static const char *const kinds[] = {"id", "field:", NULL};
-    struct pack_object *object = target;
     struct str query;
 
-    if (load_path(in, at, value, kinds, NULL, &object->path, &query) != 0) {
+    if (load_path(in, at, value, kinds, NULL, ret, &query) != 0) {
         return -1;
     }
     return query.len == 0 ? 0 : json_in_fail(in, at, "an object is asked for without a query");
+}
+
+static int load_object_get(struct json_in *in, const struct json_place *at, json_t *value,
+                           void *target)
+{
+    return load_object_path(in, at, value, &((struct pack_object *)target)->path);
+}
+
+static int load_object_cancel(struct json_in *in, const struct json_place *at, json_t *value,
+                              void *target)
+{
+    return load_object_path(in, at, value, &((struct pack_object *)target)->cancel);
 }
 
 static int load_object_states(struct json_in *in, const struct json_place *at, json_t *value,
@@ -177,6 +188,7 @@ static int load_object(struct json_in *in, const struct json_place *at, json_t *
 {
     static const struct json_member members[] = {
         {"get", JSON_REQUIRED, load_object_get},
+        {"cancel", JSON_OPTIONAL, load_object_cancel},
         {"states", JSON_REQUIRED, load_object_states},
         {"estimate_after", JSON_OPTIONAL, load_object_estimate}};
     struct pack_object *object = element;

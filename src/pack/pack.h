@@ -248,7 +248,8 @@ struct pack_fetch {
  * mean.  `{id}` is its id, `{field:NAME}` a public field of the credential. */
 struct pack_object {
     struct str name;
-    struct str path; /* empty: it cannot be asked for */
+    struct str path;   /* empty: it cannot be asked for */
+    struct str cancel; /* a POST there, without a body, ends it and moves nothing; empty: none */
     uint32_t read;
     struct pack_settle *settles;
     size_t settle_count;

@@ -132,7 +132,9 @@ static const struct wire_field fetch_fields[] = {
 static const struct wire_schema fetch_schema = WIRE_SCHEMA(struct pack_fetch, fetch_fields);
 
 static const struct wire_field object_fields[] = {
-    S(pack_object, name, PACK_NAME_MAX), S(pack_object, path, PACK_TEXT_MAX),
+    S(pack_object, name, PACK_NAME_MAX),
+    S(pack_object, path, PACK_TEXT_MAX),
+    S(pack_object, cancel, PACK_TEXT_MAX),
     WIRE_U32(struct pack_object, read),
     A(pack_object, settles, settle_count, PACK_LIST_MAX, &settle_schema),
     WIRE_U64(struct pack_object, estimate_ms)};

@@ -49,7 +49,8 @@ static const struct wire_field policy_fields[] = {
     WIRE_ARRAY(struct policy, accounts, account_count, LIMIT_LIST_VALUES, &wire_str_schema),
     WIRE_ARRAY(struct policy, customers, customer_count, LIMIT_LIST_VALUES, &wire_str_schema),
     WIRE_ARRAY(struct policy, sources, source_count, LIMIT_LIST_VALUES, &wire_str_schema),
-    WIRE_ARRAY(struct policy, hosts, host_count, LIMIT_LIST_VALUES, &wire_str_schema)};
+    WIRE_ARRAY(struct policy, hosts, host_count, LIMIT_LIST_VALUES, &wire_str_schema),
+    WIRE_BOOL(struct policy, cancel_open)};
 const struct wire_schema policy_schema = WIRE_SCHEMA(struct policy, policy_fields);
 
 bool policy_decode(struct str bytes, struct arena *arena, struct policy *ret)
@@ -392,6 +393,9 @@ static void take_scalar(struct policy *to, const struct policy *from, enum polic
     case FIELD_REDACT_CLIENT_SECRET:
         to->redact_client_secret = from->redact_client_secret;
         break;
+    case FIELD_CANCEL_OPEN:
+        to->cancel_open = from->cancel_open;
+        break;
     default:
         break; /* a list */
     }
@@ -519,6 +523,7 @@ bool policy_is_narrower(const struct policy *next, const struct policy *old, int
         {"max_amount_usd", money_is_narrower(next->max_amount, old->max_amount)},
         {"own_objects_only", next->own_objects_only || !old->own_objects_only},
         {"client_secret", next->redact_client_secret || !old->redact_client_secret},
+        {"on_key_end", next->cancel_open || !old->cancel_open},
         {"allowed_endpoints", entries_are_narrower(next, old, pack)},
     };
 

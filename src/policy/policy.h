@@ -52,6 +52,7 @@ struct policy {
     size_t source_count;
     struct str *hosts; /* policy/hosts.h: reached through a tunnel, unseen; empty: none */
     size_t host_count;
+    bool cancel_open; /* on_key_end: what it leaves open at the vendor is cancelled there */
 };
 
 extern const struct wire_schema policy_schema;
@@ -90,6 +91,7 @@ enum policy_field {
     FIELD_CUSTOMERS,
     FIELD_OWN_OBJECTS_ONLY,
     FIELD_REDACT_CLIENT_SECRET,
+    FIELD_CANCEL_OPEN,
     FIELD_COUNT
 };
 #define POLICY_FIELD(f) (UINT64_C(1) << (f))

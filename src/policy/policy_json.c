@@ -88,6 +88,7 @@ static void write_params(struct json_out *out, const struct policy *policy)
     write_list(out, "customers", policy->customers, policy->customer_count);
     json_member_bool(out, "own_objects_only", policy->own_objects_only);
     json_member(out, "client_secret", policy->redact_client_secret ? STR("redact") : STR("pass"));
+    json_member(out, "on_key_end", policy->cancel_open ? STR("cancel_open") : STR("keep"));
     json_close(out, '}');
 }
 

@@ -247,6 +247,18 @@ static int read_client_secret(struct reading *reading, const char *name, json_t 
     return 0;
 }
 
+static int read_on_key_end(struct reading *reading, const char *name, json_t *value)
+{
+    static const char *const choices[] = {"keep", "cancel_open"};
+    int choice = 0;
+
+    if (read_choice(reading, name, value, choices, 2, &choice) < 0) {
+        return -1;
+    }
+    reading->policy->cancel_open = choice == 1;
+    return 0;
+}
+
 static int read_own_objects(struct reading *reading, const char *name, json_t *value)
 {
     if (!json_is_boolean(value) && !json_is_null(value)) {
@@ -333,6 +345,7 @@ static const struct member param_members[] = {
      CHANGES(FIELD_CUSTOMERS)},
     {.name = "own_objects_only", .read = read_own_objects, CHANGES(FIELD_OWN_OBJECTS_ONLY)},
     {.name = "client_secret", .read = read_client_secret, CHANGES(FIELD_REDACT_CLIENT_SECRET)},
+    {.name = "on_key_end", .read = read_on_key_end, CHANGES(FIELD_CANCEL_OPEN)},
 };
 
 static bool member_is(const struct member *member, const char *name)

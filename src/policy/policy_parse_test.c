@@ -125,7 +125,11 @@ static void test_defaults_and_spellings(void)
     CHECK(parse("{\"params\":{\"own_objects_only\":true,\"client_secret\":\"redact\"}," REQUIRED
                 "}",
                 &p, &err) == 0 &&
-          p.own_objects_only && p.redact_client_secret);
+          p.own_objects_only && p.redact_client_secret && !p.cancel_open);
+    CHECK(parse("{\"params\":{\"on_key_end\":\"cancel_open\"}," REQUIRED "}", &p, &err) == 0 &&
+          p.cancel_open);
+    CHECK(parse("{\"params\":{\"on_key_end\":\"keep\"}," REQUIRED "}", &p, &err) == 0 &&
+          !p.cancel_open);
     CHECK(parse("{\"total_usd_cap\":null," REQUIRED "}", &p, &err) == 0 && p.total_cap_given &&
           p.total_cap == MONEY_NONE);
     CHECK(parse("{\"expires_at\":\"2026-11-27T02:00:00+01:00\"," REQUIRED "}", &p, &err) == 0 &&
@@ -162,6 +166,8 @@ static void test_refusals(void)
         {"{\"params\":{\"models\":[1]}," REQUIRED "}", "models"},
         {"{\"params\":{\"client_secret\":\"hide\"}," REQUIRED "}", "client_secret"},
         {"{\"params\":{\"own_objects_only\":1}," REQUIRED "}", "own_objects_only"},
+        {"{\"params\":{\"on_key_end\":\"cancel\"}," REQUIRED "}", "on_key_end"},
+        {"{\"params\":{\"on_key_end\":true}," REQUIRED "}", "on_key_end"},
         {"{\"vendor\":\"shop\",\"daily_usd_cap\":1,\"allowed_endpoints\":\"/v1\"}",
          "allowed_endpoints"},
         {"{\"vendor\":\"shop\",\"daily_usd_cap\":\"a lot\",\"allowed_endpoints\":[\"/v1\"]}",

@@ -52,17 +52,20 @@ static void on_grant(void *ctx, struct channel *from, const void *message, int f
     }
 }
 
-/* Ours, and so it reads only: nothing is bought by it, and no sandbox gets its answer. */
+/* Ours: it reads, or ends an object of a key that has ended.  Nothing is bought by it, and no
+ * sandbox gets its answer. */
 static void on_fetch(void *ctx, struct channel *from, const void *message, int fd)
 {
     struct vault *vault = ctx;
     const struct message_grant *fetch = message;
 
+    bool known = str_equal(fetch->method, STR("GET")) || str_equal(fetch->method, STR("POST"));
+
     (void)from;
     (void)fd;
-    if (!str_equal(fetch->method, STR("GET")) || fetch->body != BODY_NONE || fetch->has_hold ||
-        fetch->judged_body || exchange_is_known(vault, fetch->grant)) {
-        exchange_refuse(vault, fetch, UPSTREAM_GRANT, "a FETCH is a GET without a body");
+    if (!known || fetch->body != BODY_NONE || fetch->has_hold || fetch->judged_body ||
+        exchange_is_known(vault, fetch->grant)) {
+        exchange_refuse(vault, fetch, UPSTREAM_GRANT, "a FETCH has no body");
         return;
     }
     exchange_begin(vault, meeting_of_fetch(fetch));

@@ -721,12 +721,20 @@ static void test_fetch(void)
     CHECK(o.grant == t.grant && o.outcome == OUTCOME_ANSWERED && o.complete && o.status == 200);
     CHECK(!digest_is_zero(&o.body_digest) && silent(t.gate));
 
-    /* What is not a read is not ours to make. */
+    /* What has a body, or a hold, is not ours to send. */
     fetch.grant = ++t.grant;
-    fetch.method = STR("POST");
+    fetch.method = STR("DELETE");
     tell(t.judge, MESSAGE_FETCH, &fetch);
     o = outcome();
     CHECK(o.outcome == OUTCOME_NOT_SENT && o.error == UPSTREAM_GRANT);
+    fetch.grant = ++t.grant;
+    fetch.method = STR("POST");
+    fetch.body = BODY_LENGTH;
+    fetch.content_length = 4;
+    tell(t.judge, MESSAGE_FETCH, &fetch);
+    CHECK(outcome().error == UPSTREAM_GRANT);
+    fetch.body = BODY_NONE;
+    fetch.content_length = 0;
     fetch.grant = ++t.grant;
     fetch.method = STR("GET");
     fetch.has_hold = true;

@@ -7,6 +7,7 @@ What a test may set on the server:
 
     clock_offset   seconds by which its clock is ahead
     forbidden      beginnings of paths that the stored key may not GET: 403
+    fail_cancels   so many cancellations answer 500, and again to the same idempotency key
     lose_answers   so many answers of POSTs are lost: done, and the connection reset
     pause          seconds that a POST takes; `begun` counts those
     balance        cents that payouts and transfers may take; None: any
@@ -85,7 +86,7 @@ class Stripe(Handler):
         except Refused as refused:
             with self.server.lock:
                 # What was refused before it was begun is not remembered; a decline is.
-                if refused.status == 402:
+                if refused.status in (402, 500):
                     self.server.answers[place] = (pairs, refused.status, refused.body, self.now())
                 else:
                     del self.server.answers[place]
@@ -317,6 +318,11 @@ class Stripe(Handler):
         if verb == "capture":
             return self.capture(intent, form)
         if verb == "cancel":
+            with self.server.lock:
+                failing = self.server.fail_cancels > 0
+                self.server.fail_cancels -= failing
+            if failing:
+                raise error(500, "api_error", "An unknown error occurred")
             if intent["status"] in ("succeeded", "canceled"):
                 raise bad("You cannot cancel this PaymentIntent", "payment_intent_unexpected_state")
             intent.update(status="canceled", amount_capturable=0)
@@ -402,6 +408,6 @@ class Stripe(Handler):
 def make(secret, cert, key, log_path=None, port=0):
     double = Double(Stripe, secret, cert, key, log_path, port, answers={}, objects={}, accounts={},
                     events=[], numbers=itertools.count(1), clock_offset=0, forbidden=(),
-                    lose_answers=0, pause=0, begun=0, balance=None)
+                    fail_cancels=0, lose_answers=0, pause=0, begun=0, balance=None)
     double.lock = threading.RLock()
     return double
