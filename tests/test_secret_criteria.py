@@ -7,6 +7,7 @@ times as long.
 
 import ctypes
 import math
+import mmap
 import os
 import pathlib
 import random
@@ -50,6 +51,33 @@ def count_in_memory(pid, needle):
     return found
 
 
+def push_out(pid):
+    """Asks the kernel to take all memory of a process out to swap (process_madvise(2))."""
+    process_madvise, madv_pageout = 440, 21
+    libc = ctypes.CDLL(None, use_errno=True)
+    pidfd = os.pidfd_open(pid)
+    try:
+        for line in pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines():
+            match = re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line)
+            start, end = (int(x, 16) for x in match.groups())
+            vector = (ctypes.c_size_t * 2)(start, end - start)
+            # Locked memory says no, as it should.
+            libc.syscall(process_madvise, pidfd, vector, ctypes.c_size_t(1), madv_pageout, 0)
+    finally:
+        os.close(pidfd)
+
+
+def pieces_of(path):
+    """A file's bytes as they are on the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
+    try:
+        with mmap.mmap(-1, 1 << 20) as room:  # aligned, as O_DIRECT wants it
+            while got := os.readv(fd, [room]):
+                yield room[:got]
+    finally:
+        os.close(fd)
+
+
 @unittest.skipUnless(harness.AS_ROOT, "looks at other users' processes")
 @unittest.skipIf(harness.SANITIZED, "such a build keeps what it freed, and may open more")
 class Criteria(harness.Case):
@@ -60,7 +88,7 @@ class Criteria(harness.Case):
         found = forms_of(self.secrets["stripe"])
         master = (self.keybrake.data / "vault" / "key").read_bytes()
         pairs = master[master.index(b"\n") + 1 :]  # struct vault_key: base/vault_key.h
-        for private in (pairs[40:72], pairs[104:136]):  # to unseal; the seed to sign
+        for private in (pairs[40:72], pairs[168:200]):  # to unseal; the seed to sign
             found |= {private, private[:16], private.hex().encode()}
         return found
 
@@ -287,6 +315,51 @@ class Criteria(harness.Case):
         self.assertIn("/v1/double/echo", traced)  # what is written does show
         self.assertNotIn(secret, traced)
         self.assertNotIn(secret[8:30], traced)
+
+    def test_S10_nothing_in_a_swap_file(self):
+        """All that can be pushed out to a swap file is, and the key is not in it; what an
+        ordinary process holds is."""
+        canary = os.urandom(16).hex()
+        holder = subprocess.Popen(["/usr/bin/python3", "-c",
+                                   "import sys, time\n"
+                                   "kept = bytearray(sys.stdin.readline().strip().encode() * 4096)\n"
+                                   "print('held', flush=True)\n"
+                                   "time.sleep(600)"],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(lambda: (holder.kill(), holder.communicate()))
+        holder.stdin.write(canary.encode() + b"\n")
+        holder.stdin.flush()
+        holder.stdout.readline()
+        key = self.issue()
+        for path in PATHS[:6]:
+            self.ask(key, "GET", "/stripe" + path)
+        swap = pathlib.Path(tempfile.mkdtemp()) / "swap"
+        self.addCleanup(lambda: (swap.unlink(), swap.parent.rmdir()))
+        with open(swap, "wb") as file:
+            file.write(bytes(64 << 20))  # a hole, or room never written to, reads as zeros
+        swap.chmod(0o600)
+        subprocess.run(["mkswap", swap], check=True, capture_output=True)
+        on = subprocess.run(["swapon", "--priority", "32767", swap], capture_output=True, text=True,
+                            check=False)
+        if on.returncode != 0:
+            self.skipTest(f"no swap file here: {on.stderr.strip()}")
+        try:
+            for _, pid in [*self.everybody(), ("holder", holder.pid)]:
+                push_out(pid)
+            for path in PATHS[:6]:  # and it works on
+                self.ask(key, "GET", "/stripe" + path)
+            for _, pid in self.everybody():
+                push_out(pid)
+                status = pathlib.Path(f"/proc/{pid}/status").read_text()
+                self.assertGreater(int(re.search(r"VmSwap:\s+(\d+)", status)[1]), 0)
+            os.sync()
+            # Read past the cache: what the kernel wrote there did not go through it.
+            data = b"".join(pieces_of(swap))
+        finally:
+            subprocess.run(["swapoff", swap], check=True)
+        # What is compared is not to be printed.
+        self.assertTrue(canary.encode() * 8 in data, "nothing was pushed out: no proof of anything")
+        self.assertFalse(any(n in data for n in self.needles()), "a secret is in the swap file")
 
     def test_S10_not_to_swap(self):
         self.ask(self.issue(), "GET", "/stripe/v1/balance")

@@ -12,15 +12,26 @@
 
 #include <stdint.h>
 
-enum { VAULT_KEY_VERSION = 1 };
+#include "base/err.h"
+#include "base/secret.h"
+#include "base/str.h"
+
+enum { VAULT_KEY_VERSION = 2 };
 
 struct vault_key {
-    uint32_t version; /* of this layout */
-    uint32_t reserved;
+    uint32_t version;             /* of this layout */
+    uint32_t changing;            /* not 0: boxes of the previous pair are still about */
     unsigned char box_public[32]; /* X25519: crypto_box_seal and crypto_box_seal_open */
     unsigned char box_secret[32];
+    unsigned char previous_public[32]; /* zeros, unless `changing` */
+    unsigned char previous_secret[32];
     unsigned char sign_public[32]; /* Ed25519: the heads of the audit chain */
     unsigned char sign_secret[64]; /* as libsodium has it: seed and public key */
 };
+
+/* Opens a sealed box into a new secret of its size.  -1: it is too short, or not sealed to this
+ * key; `err` says "WHAT is ...". */
+int vault_key_open(const struct vault_key *key, struct str sealed, const char *what,
+                   struct secret *ret_clear, struct err *err);
 
 #endif

@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/talk.h"
+#include "os/file.h"
 #include "pack/load.h"
 #include "store/query.h"
 #include "tls/ca_file.h"
@@ -118,29 +119,6 @@ static int make(const unsigned char *box_public, const struct hosts *hosts, stru
     return rc;
 }
 
-/* Whole or not at all, and durable. */
-static int write_file(const char *path, mode_t mode, struct str bytes, struct err *err)
-{
-    char temporary[PATH_SIZE];
-
-    (void)snprintf(temporary, sizeof(temporary), "%s.new", path);
-    (void)unlink(temporary);
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-    if (fd < 0) {
-        return err_errno(err, "cannot write '%s'", temporary);
-    }
-    ssize_t wrote = write(fd, bytes.data, bytes.len);
-    if (wrote != (ssize_t)bytes.len || fchmod(fd, mode) < 0 || fsync(fd) < 0 ||
-        rename(temporary, path) < 0) {
-        int rc = err_errno(err, "cannot write '%s'", path);
-        (void)unlink(temporary);
-        (void)close(fd);
-        return rc;
-    }
-    (void)close(fd);
-    return 0;
-}
-
 static int make_file(const char *directory, const unsigned char *box_public,
                      const struct hosts *hosts, struct err *err)
 {
@@ -151,7 +129,7 @@ static int make_file(const char *directory, const unsigned char *box_public,
     buf_init(&file, FILE_BYTES_MAX);
     int rc = make(box_public, hosts, &file, err);
     if (rc == 0) {
-        rc = write_file(path, 0600, buf_str(&file), err);
+        rc = file_replace(path, 0600, buf_str(&file), err);
     }
     buf_clear(&file);
     return rc;
@@ -318,7 +296,7 @@ int run_ca_export(const struct invocation *invocation)
     if (status == EXIT_DONE && strcmp(path, "-") == 0) {
         (void)printf("%.*s", STR_FMT(buf_str(&pem)));
     } else if (status == EXIT_DONE &&
-               (check_place(path, &err) < 0 || write_file(path, 0644, buf_str(&pem), &err) < 0)) {
+               (check_place(path, &err) < 0 || file_replace(path, 0644, buf_str(&pem), &err) < 0)) {
         status = say_refused("%s", err.text);
     }
     buf_clear(&pem);

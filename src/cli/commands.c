@@ -95,6 +95,8 @@ const struct command commands[] = {
      run_clock_vouch, OPTIONS(json_options)},
     {"vendors", "[VENDOR]", "the vendors known, or one with its operations", run_vendors,
      OPTIONS(json_options)},
+    {"rekey", "", "put everything sealed under a new vault key (while no server runs)", run_rekey,
+     OPTIONS(rekey_options)},
     {"ca show", "", "the CA whose certificates sandboxes see behind the forward proxy", run_ca_show,
      OPTIONS(json_options)},
     {"ca export", "FILE", "its certificate, for sandboxes to trust (- is standard output)",

@@ -12,6 +12,7 @@
     extern const size_t name##_count
 
 COMMAND_OPTIONS(init_options);
+COMMAND_OPTIONS(rekey_options);
 COMMAND_OPTIONS(serve_options);
 COMMAND_OPTIONS(credential_put_options);
 COMMAND_OPTIONS(credential_rm_options);
@@ -37,7 +38,7 @@ COMMAND_OPTIONS(attach_options);
 COMMAND_OPTIONS(egress_options);
 COMMAND_OPTIONS(json_options); /* --json alone */
 
-command_run run_init, run_serve, run_doctor;
+command_run run_init, run_serve, run_doctor, run_rekey;
 command_run run_credential_put, run_credential_list, run_credential_show, run_credential_rm,
     run_credential_test;
 command_run run_key_issue, run_key_list, run_key_show, run_key_set, run_key_revoke, run_key_pause,

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "cli/ca.h"
 #include "cli/commands.h"
+#include "os/file.h"
 #include "parent/key_file.h"
 #include "parent/passphrase.h"
 #include "policy/token.h"
@@ -61,43 +62,7 @@ static int make_below(const char *directory, const char *name, struct err *err)
     return mkdir(path, 0700) < 0 ? err_errno(err, "cannot make '%s'", path) : 0;
 }
 
-/* A name is durable when its directory is. */
-static int sync_directory(const char *path, struct err *err)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = 0;
-
-    if (fd < 0 || fsync(fd) < 0) {
-        rc = err_errno(err, "cannot make '%s' durable", path);
-    }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    return rc;
-}
-
 /* ---- the vault key ---- */
-
-static int ask_twice(struct secret *ret_passphrase, struct err *err)
-{
-    struct secret again = {0};
-    int tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
-
-    if (tty < 0) {
-        return err_set(err, "--passphrase needs a terminal to ask on");
-    }
-    int rc = passphrase_ask(tty, "Passphrase for the vault key: ", ret_passphrase, err);
-    if (rc == 0) {
-        rc = passphrase_ask(tty, "Once more: ", &again, err);
-    }
-    if (rc == 0 && (again.size != ret_passphrase->size ||
-                    memcmp(again.data, ret_passphrase->data, again.size) != 0)) {
-        rc = err_set(err, "the two passphrases differ");
-    }
-    secret_clear(&again);
-    (void)close(tty);
-    return rc;
-}
 
 static int write_key(const char *directory, const struct secret *key, bool with_passphrase,
                      struct err *err)
@@ -107,7 +72,7 @@ static int write_key(const char *directory, const struct secret *key, bool with_
     int rc = 0;
 
     if (with_passphrase) {
-        rc = ask_twice(&passphrase, err);
+        rc = passphrase_ask_twice(&passphrase, err);
     }
     if (rc == 0) {
         (void)snprintf(path, sizeof(path), "%s/vault/key", directory);
@@ -116,7 +81,7 @@ static int write_key(const char *directory, const struct secret *key, bool with_
     secret_clear(&passphrase);
     if (rc == 0) {
         (void)snprintf(path, sizeof(path), "%s/vault", directory);
-        rc = sync_directory(path, err);
+        rc = file_sync_directory(path, err);
     }
     return rc;
 }
@@ -185,7 +150,7 @@ static int fill(const char *directory, bool with_passphrase, const struct token 
         rc = make_database(directory, (const struct vault_key *)(void *)key.data, token, err);
     }
     if (rc == 0) {
-        rc = sync_directory(directory, err);
+        rc = file_sync_directory(directory, err);
     }
     secret_clear(&key);
     return rc;

@@ -10,9 +10,10 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "os/file.h"
 
-#define PLAIN_LINE "keybrake vault key 1 plain\n"
-#define SEALED_LINE "keybrake vault key 1 sealed\n"
+#define PLAIN_LINE "keybrake vault key 2 plain\n"
+#define SEALED_LINE "keybrake vault key 2 sealed\n"
 
 /* What follows the line of a sealed file; all bytes, so without padding. */
 struct sealed {
@@ -105,27 +106,30 @@ static int seal(struct secret *file, const struct secret *key, struct str passph
     return 0;
 }
 
-static int write_new(const char *path, const unsigned char *data, size_t size, struct err *err)
+void key_file_change(struct secret *secret)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    struct vault_key *key = (struct vault_key *)(void *)secret->data;
 
-    if (fd < 0) {
-        return err_errno(err, "cannot make '%s'", path);
-    }
-    if (write(fd, data, size) != (ssize_t)size || fsync(fd) < 0) {
-        int rc = err_errno(err, "cannot write '%s'", path);
-        (void)close(fd);
-        (void)unlink(path);
-        return rc;
-    }
-    (void)close(fd);
-    return 0;
+    assert(key->changing == 0);
+    memcpy(key->previous_public, key->box_public, sizeof(key->box_public));
+    memcpy(key->previous_secret, key->box_secret, sizeof(key->box_secret));
+    key->changing = 1;
+    (void)crypto_box_keypair(key->box_public, key->box_secret);
 }
 
-int key_file_write(const char *path, const struct secret *key, struct str passphrase,
-                   struct err *err)
+void key_file_changed(struct secret *secret)
 {
-    struct secret file = {0};
+    struct vault_key *key = (struct vault_key *)(void *)secret->data;
+
+    key->changing = 0;
+    mem_wipe(key->previous_public, sizeof(key->previous_public));
+    mem_wipe(key->previous_secret, sizeof(key->previous_secret));
+}
+
+/* What the file of `key` holds. */
+static int encode(const struct secret *key, struct str passphrase, struct secret *ret_file,
+                  struct err *err)
+{
     size_t size = passphrase.len == 0 ? PLAIN_SIZE : SEALED_SIZE;
 
     assert(key->size == sizeof(struct vault_key));
@@ -134,20 +138,59 @@ int key_file_write(const char *path, const struct secret *key, struct str passph
         return err_set(err, "a passphrase has %d to %d bytes", PASSPHRASE_BYTES_MIN,
                        PASSPHRASE_BYTES_MAX);
     }
-    if (secret_new(&file, size, err) < 0) {
+    if (secret_new(ret_file, size, err) < 0) {
         return -1;
     }
-    int rc = 0;
     if (passphrase.len > 0) {
-        rc = seal(&file, key, passphrase, err);
-    } else {
-        memcpy(file.data, PLAIN_LINE, sizeof(PLAIN_LINE) - 1);
-        memcpy(file.data + sizeof(PLAIN_LINE) - 1, key->data, key->size);
+        return seal(ret_file, key, passphrase, err);
     }
+    memcpy(ret_file->data, PLAIN_LINE, sizeof(PLAIN_LINE) - 1);
+    memcpy(ret_file->data + sizeof(PLAIN_LINE) - 1, key->data, key->size);
+    return 0;
+}
+
+int key_file_write(const char *path, const struct secret *key, struct str passphrase,
+                   struct err *err)
+{
+    struct secret file = {0};
+    int rc = encode(key, passphrase, &file, err);
+
     if (rc == 0) {
-        rc = write_new(path, file.data, size, err);
+        rc = file_write_new(path, 0600, str_of(file.data, file.size), err);
     }
     secret_clear(&file);
+    return rc;
+}
+
+static void overwrite(int fd)
+{
+    static const unsigned char zeros[FILE_SIZE_MAX];
+    struct stat about;
+
+    if (fstat(fd, &about) == 0 && about.st_size <= (off_t)sizeof(zeros) &&
+        pwrite(fd, zeros, (size_t)about.st_size, 0) > 0) {
+        (void)fsync(fd);
+    }
+}
+
+int key_file_replace(const char *path, const struct secret *key, struct str passphrase,
+                     struct err *err)
+{
+    struct secret file = {0};
+    int older = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    int rc =
+        older < 0 ? err_errno(err, "cannot open '%s'", path) : encode(key, passphrase, &file, err);
+
+    if (rc == 0) {
+        rc = file_replace(path, 0600, str_of(file.data, file.size), err);
+    }
+    if (rc == 0) {
+        overwrite(older);
+    }
+    secret_clear(&file);
+    if (older >= 0) {
+        (void)close(older);
+    }
     return rc;
 }
 
@@ -223,20 +266,33 @@ static int unseal(const struct key_file *file, struct str passphrase, struct sec
     return rc < 0 ? err_set(err, "the passphrase is wrong, or the key file is damaged") : 0;
 }
 
+static bool is_pair(const unsigned char *public, const unsigned char *secret)
+{
+    unsigned char right[crypto_box_PUBLICKEYBYTES];
+
+    return crypto_scalarmult_base(right, secret) == 0 && memcmp(right, public, sizeof(right)) == 0;
+}
+
+static bool previous_fits(const struct vault_key *key)
+{
+    return key->changing == 0
+               ? sodium_is_zero(key->previous_public, sizeof(key->previous_public)) == 1 &&
+                     sodium_is_zero(key->previous_secret, sizeof(key->previous_secret)) == 1
+               : key->changing == 1 && is_pair(key->previous_public, key->previous_secret);
+}
+
 /* A key that is not itself would lose every credential sealed to it, at the next rotation. */
 static int check_key(const struct secret *secret, struct err *err)
 {
     struct vault_key key;
-    unsigned char box_public[sizeof(key.box_public)];
     unsigned char sign_public[sizeof(key.sign_public)];
     unsigned char sign_secret[sizeof(key.sign_secret)];
 
     memcpy(&key, secret->data, sizeof(key));
-    bool right = key.version == VAULT_KEY_VERSION &&
-                 crypto_scalarmult_base(box_public, key.box_secret) == 0 &&
+    bool right = key.version == VAULT_KEY_VERSION && is_pair(key.box_public, key.box_secret) &&
+                 previous_fits(&key) &&
                  crypto_sign_seed_keypair(sign_public, sign_secret, key.sign_secret) == 0 &&
                  memcmp(sign_secret, key.sign_secret, sizeof(sign_secret)) == 0 &&
-                 memcmp(box_public, key.box_public, sizeof(box_public)) == 0 &&
                  memcmp(sign_public, key.sign_public, sizeof(sign_public)) == 0;
     mem_wipe(&key, sizeof(key));
     mem_wipe(sign_secret, sizeof(sign_secret));

@@ -4,8 +4,8 @@
  *
  * One line of text that says what it is, then binary:
  *
- *     keybrake vault key 1 plain\n     struct vault_key
- *     keybrake vault key 1 sealed\n    u64 opslimit, u64 memlimit, salt, nonce, secretbox of it
+ *     keybrake vault key 2 plain\n     struct vault_key
+ *     keybrake vault key 2 sealed\n    u64 opslimit, u64 memlimit, salt, nonce, secretbox of it
  *
  * The sealing key is Argon2id of the passphrase.  Everything secret stays in struct secret.
  */
@@ -26,6 +26,15 @@ int key_file_make(struct secret *ret_key, struct err *err);
 /* Writes `key` to a new file, 0600, durable.  `passphrase` of no size: plain. */
 int key_file_write(const char *path, const struct secret *key, struct str passphrase,
                    struct err *err);
+
+/* The same over an older one: after any crash there is the one or the other, whole.  The older
+ * one's bytes are overwritten, as far as the file system lets us. */
+int key_file_replace(const char *path, const struct secret *key, struct str passphrase,
+                     struct err *err);
+
+/* A new pair to seal to; what is sealed to the one before still opens, until key_file_changed(). */
+void key_file_change(struct secret *key);
+void key_file_changed(struct secret *key);
 
 /* An opened key file: first whether a passphrase is needed, then the key. */
 struct key_file {

@@ -2,12 +2,15 @@
 #include "parent/key_file.h"
 
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/test.h"
+
+enum { PLAIN_BYTES_MAX = 1024 };
 
 static char directory[] = "/tmp/key-file-test-XXXXXX";
 static char path[64];
@@ -85,9 +88,6 @@ static void test_damage(struct str passphrase, size_t step)
 
     CHECK(secret_new(&back, sizeof(struct vault_key), &err) == 0);
     for (size_t at = 0; at < size; at += step) {
-        if (passphrase.len == 0 && at >= 31 && at < 35) {
-            continue; /* `reserved` */
-        }
         bytes[at] ^= 0x10;
         write_bytes(bytes, size);
         found += read_back(passphrase, &back, &err) == -1;
@@ -104,6 +104,50 @@ static void test_damage(struct str passphrase, size_t step)
     CHECK(read_back(passphrase, &back, &err) == -1);
     secret_clear(&back);
     (void)unlink(path);
+}
+
+/* What is sealed before a change opens during it; after it only what was sealed since. */
+static void test_change(struct secret *key, struct str passphrase)
+{
+    struct vault_key *pairs = (struct vault_key *)(void *)key->data;
+    unsigned char before[5 + crypto_box_SEALBYTES], after[5 + crypto_box_SEALBYTES];
+    struct secret back = {0}, clear = {0};
+    struct err err;
+
+    CHECK(crypto_box_seal(before, (const unsigned char *)"older", 5, pairs->box_public) == 0);
+    CHECK(key_file_write(path, key, STR_NONE, &err) == 0);
+    int older = open(path, O_RDONLY | O_CLOEXEC);
+    key_file_change(key);
+    CHECK(key_file_replace(path, key, passphrase, &err) == 0);
+    CHECK(crypto_box_seal(after, (const unsigned char *)"newer", 5, pairs->box_public) == 0);
+    /* Whoever still has the older file open reads nothing in it. */
+    char gone[PLAIN_BYTES_MAX];
+    ssize_t size = read(older, gone, sizeof(gone));
+    CHECK(size > 100 && sodium_is_zero((const unsigned char *)gone, (size_t)size) == 1);
+    (void)close(older);
+
+    CHECK(secret_new(&back, sizeof(struct vault_key), &err) == 0);
+    CHECK(read_back(passphrase, &back, &err) == 0);
+    CHECK(memcmp(back.data, key->data, key->size) == 0);
+    const struct vault_key *read = (const struct vault_key *)(void *)back.data;
+    CHECK(vault_key_open(read, str_of(before, sizeof(before)), "it", &clear, &err) == 0);
+    CHECK(clear.size == 5 && memcmp(clear.data, "older", 5) == 0);
+    secret_clear(&clear);
+    CHECK(vault_key_open(read, str_of(after, sizeof(after)), "it", &clear, &err) == 0);
+    CHECK(clear.size == 5 && memcmp(clear.data, "newer", 5) == 0);
+    secret_clear(&clear);
+
+    key_file_changed(key);
+    CHECK(key_file_replace(path, key, passphrase, &err) == 0);
+    CHECK(read_back(passphrase, &back, &err) == 0);
+    CHECK(vault_key_open(read, str_of(after, sizeof(after)), "it", &clear, &err) == 0);
+    secret_clear(&clear);
+    CHECK(vault_key_open(read, str_of(before, sizeof(before)), "it", &clear, &err) == -1);
+    CHECK(strcmp(err.text, "it is not sealed to this server's key") == 0 && clear.data == NULL);
+    CHECK(vault_key_open(read, str_of(after, crypto_box_SEALBYTES), "it", &clear, &err) == -1);
+    secret_clear(&back);
+    (void)unlink(path);
+    CHECK(key_file_replace(path, key, passphrase, &err) == -1); /* there is none */
 }
 
 static void test_passphrases(const struct secret *key)
@@ -130,6 +174,11 @@ int main(void)
     test_damage(STR_NONE, 1);
     test_round_trips(&key, STR("correct horse"));
     test_damage(STR("correct horse"), 149);
+    test_change(&key, STR_NONE);
+    test_change(&key, STR("correct horse"));
+    key_file_change(&key);
+    test_round_trips(&key, STR_NONE);
+    test_damage(STR_NONE, 1);
     secret_clear(&key);
     (void)rmdir(directory);
     return test_done();

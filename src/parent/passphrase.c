@@ -2,6 +2,7 @@
 #include "parent/passphrase.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
@@ -54,5 +55,26 @@ int passphrase_ask(int tty, const char *question, struct secret *ret_passphrase,
     if (rc < 0) {
         secret_clear(ret_passphrase);
     }
+    return rc;
+}
+
+int passphrase_ask_twice(struct secret *ret_passphrase, struct err *err)
+{
+    struct secret again = {0};
+    int tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+    if (tty < 0) {
+        return err_set(err, "--passphrase needs a terminal to ask on");
+    }
+    int rc = passphrase_ask(tty, "New passphrase for the vault key: ", ret_passphrase, err);
+    if (rc == 0) {
+        rc = passphrase_ask(tty, "Once more: ", &again, err);
+    }
+    if (rc == 0 && (again.size != ret_passphrase->size ||
+                    memcmp(again.data, ret_passphrase->data, again.size) != 0)) {
+        rc = err_set(err, "the two passphrases differ");
+    }
+    secret_clear(&again);
+    (void)close(tty);
     return rc;
 }

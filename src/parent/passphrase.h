@@ -11,4 +11,7 @@
 /* `tty` is an open /dev/tty.  Fills a new secret, whose size is the passphrase's. */
 int passphrase_ask(int tty, const char *question, struct secret *ret_passphrase, struct err *err);
 
+/* A new one, asked twice on the process's terminal. */
+int passphrase_ask_twice(struct secret *ret_passphrase, struct err *err);
+
 #endif

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "os/file.h"
 #include "store/db.h"
 #include "store/row.h"
 #include "store/schema.h"
@@ -66,17 +67,6 @@ static int fill(const char *path, const struct store_seed *seed, struct err *err
     return rc;
 }
 
-static int sync_dir(const char *dir, struct err *err)
-{
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = fd < 0 ? -1 : fsync(fd);
-
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    return rc < 0 ? err_errno(err, "%s", dir) : 0;
-}
-
 static char *joined(const char *a, const char *b)
 {
     struct buf out;
@@ -123,7 +113,7 @@ int store_create(const char *data_dir, const struct store_seed *seed, struct err
         err_errno(err, "%s", path);
         goto out;
     }
-    rc = sync_dir(dir, err) == 0 && sync_dir(data_dir, err) == 0 ? 0 : -1;
+    rc = file_sync_directory(dir, err) == 0 && file_sync_directory(data_dir, err) == 0 ? 0 : -1;
 out:
     if (fd >= 0) {
         (void)close(fd);

@@ -316,7 +316,8 @@ static int configure(sqlite3 *db, enum db_mode mode, struct err *err)
     }
     return db_run(db,
                   "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                  "PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864",
+                  "PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;"
+                  "PRAGMA secure_delete = FAST", /* of sealed boxes that were replaced */
                   err);
 }
 

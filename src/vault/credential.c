@@ -2,7 +2,6 @@
 #include "vault/credential.h"
 
 #include <assert.h>
-#include <sodium.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -15,19 +14,12 @@ struct credentials {
 static int unseal(struct credential *credential, struct str sealed, const struct vault_key *key,
                   struct err *err)
 {
-    if (sealed.len <= crypto_box_SEALBYTES) {
-        return err_set(err, "the stored credential is too short to be one");
-    }
-    size_t size = sealed.len - crypto_box_SEALBYTES;
-    if (secret_new(&credential->memory, size, err) < 0) {
+    if (vault_key_open(key, sealed, "the stored credential", &credential->memory, err) < 0) {
         return -1;
     }
-    if (crypto_box_seal_open(credential->memory.data, (const unsigned char *)sealed.data,
-                             sealed.len, key->box_public, key->box_secret) != 0) {
-        return err_set(err, "the stored credential is not sealed to this server's key");
-    }
-    if (!wire_decode(&sealed_credential_schema, str_of(credential->memory.data, size),
-                     credential->arena, &credential->clear)) {
+    if (!wire_decode(&sealed_credential_schema,
+                     str_of(credential->memory.data, credential->memory.size), credential->arena,
+                     &credential->clear)) {
         return err_set(err, "the stored credential does not decode");
     }
     if (credential->clear.version != credential->version) {
