@@ -111,6 +111,7 @@ enum {
     LIMIT_API_PAGE = 100,
     LIMIT_API_PAGE_MAX = 1000,
     LIMIT_API_CONNECTIONS = 256,
+    LIMIT_API_LOCAL = 64, /* of these, so many for the local socket alone */
     LIMIT_API_IDLE_MS = 75 * 1000,
     LIMIT_DB_PAGE_ROWS = 500,
     LIMIT_DB_READ_MS = 20,

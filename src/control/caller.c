@@ -140,6 +140,17 @@ bool caller_is_idle(const struct list *link)
     return caller_of(link)->state == IDLE;
 }
 
+bool caller_is_local(const struct list *link)
+{
+    return caller_of(link)->peer.unix_socket;
+}
+
+bool caller_is_unknown(const struct list *link)
+{
+    const struct caller *c = caller_of(link);
+    return c->state == HANDSHAKE || c->state == HEAD || c->state == BODY;
+}
+
 /* ---- receiving ---- */
 
 static void refuse(struct caller *c, unsigned status, const char *code, const char *detail)

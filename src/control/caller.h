@@ -28,7 +28,11 @@ struct caller;
 /* Takes over `fd`. */
 void caller_new(struct server *server, int fd, enum listen_kind kind, const struct peer *peer);
 bool caller_is_idle(const struct list *link);
-void caller_close(const struct list *link); /* an idle one, or all when the server goes */
+bool caller_is_local(const struct list *link);
+/* Not all of a first request is here: who it is has not been looked at. */
+bool caller_is_unknown(const struct list *link);
+void caller_close(
+    const struct list *link); /* not one that is being answered, but when the server goes */
 
 /* By caller.c, when one is gone. */
 void server_forget(struct server *server, struct list *link);

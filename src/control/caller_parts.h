@@ -29,6 +29,7 @@ struct caller {
     struct http_head head;
     struct http_body framing;
     bool close_after, ended, busy, dead;
+    size_t parsed; /* so many bytes of a head were there when it was last looked at */
     uint64_t lingered;
     int fds[LIMIT_SESSION_SOCKETS]; /* that came with the request */
     size_t fd_count;

@@ -154,14 +154,32 @@ static bool find_address(int fd, struct peer *peer)
 
 /* ---- accepting ---- */
 
-/* True when there is room for one more. */
-static bool make_room(struct server *server)
+/* So many of its kind are there that one must go before another may come.  Whoever reaches the
+ * port can fill it, and must not keep out the operator who sits on the machine. */
+static bool is_full(const struct server *server, enum listen_kind kind)
 {
-    if (server->connection_count < LIMIT_API_CONNECTIONS) {
+    size_t count = 0;
+
+    if (kind == LISTEN_UNIX) {
+        return server->connection_count >= LIMIT_API_CONNECTIONS;
+    }
+    for (struct list *at = server->connections.next; at != &server->connections; at = at->next) {
+        count += caller_is_local(at) ? 0 : 1;
+    }
+    return count >= LIMIT_API_CONNECTIONS - LIMIT_API_LOCAL ||
+           server->connection_count >= LIMIT_API_CONNECTIONS;
+}
+
+/* True when there is room for one more: the oldest goes that is idle or has not said yet who it is;
+ * none of the local socket for one at the port. */
+static bool make_room(struct server *server, enum listen_kind kind)
+{
+    if (!is_full(server, kind)) {
         return true;
     }
     for (struct list *at = server->connections.next; at != &server->connections; at = at->next) {
-        if (caller_is_idle(at)) {
+        if ((caller_is_idle(at) || caller_is_unknown(at)) &&
+            (kind == LISTEN_UNIX || !caller_is_local(at))) {
             caller_close(at);
             return true;
         }
@@ -207,10 +225,10 @@ static void on_accept(void *ctx, uint32_t events)
     (void)events;
     for (unsigned i = 0; i < ACCEPTS_A_TURN; i++) {
         /* Who is idle goes for somebody that is there, and only the first surely is. */
-        if (i > 0 && server->connection_count >= LIMIT_API_CONNECTIONS) {
+        if (i > 0 && is_full(server, listener->kind)) {
             return;
         }
-        if (!make_room(server)) {
+        if (!make_room(server, listener->kind)) {
             loop_unwatch(server->loop, &listener->watch); /* server_forget() goes on */
             return;
         }

@@ -3,7 +3,8 @@
  * server: a small strict HTTP/1.1 server for the operator's API.
  *
  * One request at a time a connection, bodies whole and at most LIMIT_API_BODY_BYTES, at most
- * LIMIT_API_CONNECTIONS connections: then the longest idle one makes room, else the next waits.
+ * LIMIT_API_CONNECTIONS connections, LIMIT_API_LOCAL of them for the local socket alone: then the
+ * oldest makes room that is idle or whose request is not whole; else the next waits.
  * Everything that a credential may pass through is overwritten after use.
  *
  * Each exchange given to `handle` is answered exactly once, then or later, also when the client

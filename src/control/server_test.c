@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/server.h"
 
+#include <netinet/in.h>
 #include <openssl/bio.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -198,6 +199,54 @@ static void test_connection_limit(void)
     testing_remove(directory);
 }
 
+static int make_listener(struct sockaddr_in *ret)
+{
+    socklen_t size = sizeof(*ret);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    *ret = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    CHECK(bind(fd, (struct sockaddr *)ret, size) == 0 && listen(fd, 512) == 0 &&
+          getsockname(fd, (struct sockaddr *)ret, &size) == 0);
+    return fd;
+}
+
+/* The port is full of callers who never finish a head: the operator at the local socket still gets
+ * in, and so does one more at the port, for whom the oldest goes. */
+static void test_full_port(void)
+{
+    struct err err;
+    struct loop *loop = loop_new(&err);
+    struct server *server = server_new(loop, on_nothing, NULL);
+    struct sockaddr_in address;
+    struct loop_timer timer = {0};
+    int clients[LIMIT_API_CONNECTIONS], pair[2];
+    char byte;
+
+    server_listen(server, make_listener(&address), LISTEN_PLAIN);
+    for (size_t i = 0; i < COUNT(clients); i++) {
+        clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        CHECK(connect(clients[i], (struct sockaddr *)&address, sizeof(address)) == 0 &&
+              send(clients[i], "GET", 3, 0) == 3);
+        loop_timer_set(loop, &timer, 0, on_stop, loop);
+        (void)loop_run(loop);
+    }
+    loop_timer_set(loop, &timer, 50, on_stop, loop);
+    (void)loop_run(loop);
+    CHECK(server_connections(server) == LIMIT_API_CONNECTIONS - LIMIT_API_LOCAL);
+    CHECK(recv(clients[0], &byte, 1, MSG_DONTWAIT) == 0);
+    CHECK(recv(clients[COUNT(clients) - 1], &byte, 1, MSG_DONTWAIT) == -1);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    server_connection(server, pair[0], LISTEN_UNIX);
+    CHECK(server_connections(server) == LIMIT_API_CONNECTIONS - LIMIT_API_LOCAL + 1);
+    for (size_t i = 0; i < COUNT(clients); i++) {
+        (void)close(clients[i]);
+    }
+    (void)close(pair[1]);
+    server_free(server);
+    loop_timer_stop(loop, &timer);
+    loop_free(loop);
+}
+
 /* ---- TLS ---- */
 
 enum { PEM_BYTES = 8192 };
@@ -333,6 +382,7 @@ int main(void)
     test_every_cut();
     test_drain();
     test_connection_limit();
+    test_full_port();
     test_tls();
     return test_done();
 }
