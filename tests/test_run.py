@@ -129,6 +129,15 @@ class Commands(Case):
                       done.stderr)
         self.assertNotIn("requests passed", self.sandbox("true", options=["--quiet"]).stderr)
 
+    def test_a_flag_that_would_run_something_is_not_named(self):
+        """It would be pasted into a shell, and the path is whatever the sandbox wrote."""
+        done = self.sandbox("sh", "-c", "for path in \"x'&touch\\$IFS@gone&'\" plain; do"
+                                        " curl -s -o /dev/null https://api.stripe.com/v1/$path -u"
+                                        " $STRIPE_SECRET_KEY: -d a=b; done",
+                            policy=["--vendor", "stripe", "--cap", "1", "--allow", "charges.list"])
+        self.assertIn("; it takes --allow 'POST /v1/plain'", done.stderr)
+        self.assertIn("refused POST /v1/x'&touch$IFS@gone&': endpoint_not_allowed\n", done.stderr)
+
     def test_a_flag_of_the_report_is_enough(self):
         done = self.sandbox("sh", "-c", "curl -s -o /dev/null -w '%{http_code}'"
                             " https://api.stripe.com/v1/charges -u $STRIPE_SECRET_KEY:",

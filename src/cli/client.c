@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "cli/plain.h"
 
 enum { ANSWER_MAX = 64 * 1024 * 1024, PATH_SIZE = 4096, TIMEOUT_S = 60 };
 
@@ -230,6 +231,7 @@ static int refused(long status, struct str answer, struct err *err)
 
     if (detail != NULL || title != NULL) {
         (void)err_set(err, "%s", detail != NULL ? detail : title);
+        plain_text(err->text);
     } else {
         (void)err_set(err, "the server answered %ld", status);
     }

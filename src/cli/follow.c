@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cli/plain.h"
+
 enum { PATH_MAX_BYTES = 16 * 1024, AT_SIZE = 40, LOOK_EVERY_MS = 500 };
 
 struct follow {
@@ -57,8 +59,8 @@ static void print_lines(const json_t *rows)
 
     json_array_foreach(rows, at, row)
     {
-        char *line = json_dumps(row, JSON_COMPACT);
-        (void)puts(line == NULL ? "null" : line);
+        char *line = plain_json(row, JSON_COMPACT);
+        (void)puts(line);
         free(line);
     }
 }

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/plain.h"
 
 enum { CELL_MAX = 60 };
 
@@ -52,12 +53,7 @@ static char *cell_of(const json_t *value)
     if (strlen(text) > CELL_MAX) {
         memcpy(text + CELL_MAX - 3, "...", 4);
     }
-    /* What came from a sandbox must not drive the terminal. */
-    for (char *c = text; *c != '\0'; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
-            *c = '?';
-        }
-    }
+    plain_text(text);
     return text;
 }
 
@@ -127,9 +123,12 @@ static void print_indented(const json_t *object, int depth)
             (void)printf("%*s%s:\n", depth * 2, "", name);
             print_indented(value, depth + 1);
         } else if (json_is_string(value)) {
-            (void)printf("%*s%s: %s\n", depth * 2, "", name, json_string_value(value));
+            char *text = mem_copy_str(str_from(json_string_value(value)));
+            plain_text(text);
+            (void)printf("%*s%s: %s\n", depth * 2, "", name, text);
+            free(text);
         } else {
-            char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+            char *text = plain_json(value, JSON_COMPACT);
             (void)printf("%*s%s: %s\n", depth * 2, "", name, text);
             free(text);
         }
@@ -143,8 +142,8 @@ void print_object(const json_t *object)
 
 void print_json(const json_t *value)
 {
-    char *text = json_dumps(value, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    char *text = plain_json(value, JSON_INDENT(2));
 
-    (void)puts(text == NULL ? "null" : text);
+    (void)puts(text);
     free(text);
 }

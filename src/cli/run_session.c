@@ -12,6 +12,7 @@
 #include "base/encode.h"
 #include "base/limits.h"
 #include "cli/local.h"
+#include "cli/plain.h"
 #include "cli/policy_options.h"
 #include "tls/leaf.h"
 
@@ -185,6 +186,18 @@ struct refusals {
     size_t count, more;
 };
 
+/* Whoever is told a flag will paste it into a shell, and the path is the sandbox's own text. */
+static bool may_be_pasted(const char *path)
+{
+    for (; *path != '\0'; path++) {
+        if (!ascii_is_alpha(*path) && !ascii_is_digit(*path) &&
+            strchr("/-._~:@%+,=", *path) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Which flag would have let it pass; empty: none would. */
 static void flag_for(const json_t *row, char *out, size_t size)
 {
@@ -194,7 +207,7 @@ static void flag_for(const json_t *row, char *out, size_t size)
     if (strcmp(reason, "endpoint_not_allowed") == 0) {
         if (operation[0] != '\0') {
             (void)snprintf(out, size, "--allow %s", operation);
-        } else if (text_of(row, "vendor")[0] != '\0') {
+        } else if (text_of(row, "vendor")[0] != '\0' && may_be_pasted(text_of(row, "path"))) {
             (void)snprintf(out, size, "--allow '%s %s'", text_of(row, "method"),
                            text_of(row, "path"));
         }
@@ -227,15 +240,11 @@ static void note_refusal(struct refusals *refusals, const json_t *row)
     memcpy(refusals->all[at].flag, flag, sizeof(flag));
     (void)snprintf(refusals->all[at].why, sizeof(refusals->all[at].why), "%s",
                    text_of(row, "reason"));
+    /* Names of requests come from inside: nothing in them may speak to the terminal. */
+    plain_text(refusals->all[at].what);
+    plain_text(refusals->all[at].flag);
+    plain_text(refusals->all[at].why);
     refusals->all[at].count = 1;
-}
-
-/* Names of requests come from inside: nothing in them may speak to the terminal. */
-static void print_plain(const char *text)
-{
-    for (; *text != '\0'; text++) {
-        (void)fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, stderr);
-    }
 }
 
 static void print_refusals(const struct refusals *refusals)
@@ -245,11 +254,9 @@ static void print_refusals(const struct refusals *refusals)
         if (refusals->all[i].count > 1) {
             (void)fprintf(stderr, "%zu times ", refusals->all[i].count);
         }
-        print_plain(refusals->all[i].what);
-        (void)fprintf(stderr, ": %s", refusals->all[i].why);
+        (void)fprintf(stderr, "%s: %s", refusals->all[i].what, refusals->all[i].why);
         if (refusals->all[i].flag[0] != '\0') {
-            (void)fputs("; it takes ", stderr);
-            print_plain(refusals->all[i].flag);
+            (void)fprintf(stderr, "; it takes %s", refusals->all[i].flag);
         }
         (void)fputc('\n', stderr);
     }
