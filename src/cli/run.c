@@ -211,17 +211,31 @@ static int add_vendor_variables(struct run *run, struct environment *environment
     return 0;
 }
 
-/* Names are asked over TCP, since there is no UDP; what is its own is one directory. */
+/* Names are asked over TCP, since there is no UDP; what is its own is one directory; and who looks
+ * for CAs in a file of the system's must be told of another. */
 static int add_notify_variables(const struct run *run, struct environment *environment,
                                 struct err *err)
 {
-    struct str own = str_from(run->notify.directory);
+    char java[192], php[sizeof(run->notify.php) + 1];
+    const struct {
+        const char *name, *value;
+    } own[] = {{"RES_OPTIONS", "use-vc"},
+               {"GODEBUG", "netdns=cgo"}, /* its own resolver does not know the line above */
+               {"HOME", run->notify.directory},
+               {"TMPDIR", run->notify.directory},
+               {"WGETRC", run->notify.wget},
+               {"PHP_INI_SCAN_DIR", php},
+               {"JAVA_TOOL_OPTIONS", java}};
+    int rc = 0;
 
-    return environment_set(environment, STR("RES_OPTIONS"), STR("use-vc"), err) < 0 ||
-                   environment_set(environment, STR("HOME"), own, err) < 0 ||
-                   environment_set(environment, STR("TMPDIR"), own, err) < 0
-               ? -1
-               : 0;
+    (void)snprintf(java, sizeof(java),
+                   "-Djavax.net.ssl.trustStore=%s -Djavax.net.ssl.trustStoreType=PKCS12",
+                   run->notify.java_list);
+    (void)snprintf(php, sizeof(php), ":%s", run->notify.php); /* behind its own */
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]) && rc == 0; i++) {
+        rc = environment_set(environment, str_from(own[i].name), str_from(own[i].value), err);
+    }
+    return rc;
 }
 
 static int make_environment(struct run *run, struct environment *environment, struct err *err)

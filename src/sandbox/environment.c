@@ -150,15 +150,18 @@ int environment_trust(struct environment *environment, const char *bundle, const
                                         "npm_config_cafile",
                                         "BUNDLE_SSL_CA_CERT",
                                         "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
-                                        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"};
+                                        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+                                        "PERL_LWP_SSL_CA_FILE"};
 
     for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++) {
         if (environment_set(environment, str_from(whole[i]), str_from(bundle), err) < 0) {
             return -1;
         }
     }
-    /* This one adds. */
-    return environment_set(environment, STR("NODE_EXTRA_CA_CERTS"), str_from(session_ca), err);
+    /* These add. */
+    return environment_set(environment, STR("NODE_EXTRA_CA_CERTS"), str_from(session_ca), err) < 0
+               ? -1
+               : environment_set(environment, STR("NODE_USE_SYSTEM_CA"), STR("1"), err);
 }
 
 bool environment_is_key(struct str value)

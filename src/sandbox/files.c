@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <limits.h>
 #include <linux/mount.h>
 #include <stdio.h>
@@ -16,8 +15,9 @@
 
 #include "base/mem.h"
 #include "sandbox/mounts.h"
+#include "sandbox/trust.h"
 
-enum { TREES_MAX = 2 * FILES_PATHS_MAX, LINK_BYTES = 512, COPY_BYTES = 64 * 1024 };
+enum { TREES_MAX = 2 * FILES_PATHS_MAX, LINK_BYTES = 512 };
 
 struct tree {
     char path[PATH_MAX];   /* where it stands, outside and inside */
@@ -30,19 +30,13 @@ struct files {
     struct tree trees[TREES_MAX];
     size_t count;
     char directory[PATH_MAX];
-    bool is_ours;
+    struct trust *trust;
 };
 
 /* The system's, each where it is there. */
 static const char *const system_paths[] = {"/bin",    "/etc", "/lib",  "/lib32", "/lib64",
                                            "/libx32", "/opt", "/sbin", "/usr",   "/nix/store"};
 static const char *const devices[] = {"null", "zero", "full", "random", "urandom", "tty"};
-
-/* Where programs look for trusted CAs (Debian, Fedora twice, Alpine, openSUSE). */
-static const char *const bundles[] = {"etc/ssl/certs/ca-certificates.crt",
-                                      "etc/pki/tls/certs/ca-bundle.crt",
-                                      "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-                                      "etc/ssl/cert.pem", "etc/ssl/ca-bundle.pem"};
 
 /* ---- what may be shown ---- */
 
@@ -491,104 +485,15 @@ int files_build(struct files *files, uid_t uid, gid_t gid, bool *ret_proc_is_fre
     if (make_devices(err) < 0 || cover_private(err) < 0) {
         return -1;
     }
-    return replace_tables(uid, gid, err);
+    files->trust = replace_tables(uid, gid, err) < 0 ? NULL : trust_prepare(files->directory, err);
+    return files->trust == NULL ? -1 : 0;
 }
 
 /* ---- closing ---- */
 
-static int copy_all(int from, int to)
-{
-    static char bytes[COPY_BYTES];
-    ssize_t got;
-
-    while ((got = read(from, bytes, sizeof(bytes))) > 0) {
-        if (write(to, bytes, (size_t)got) != got) {
-            return -1;
-        }
-    }
-    return got < 0 ? -1 : 0;
-}
-
-/* The system's CAs, whichever file has them, and ours behind them. */
-static int write_bundle(struct str ca_pem, struct err *err)
-{
-    int from = -1;
-    int to = open(&FILES_BUNDLE[1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-
-    for (size_t i = 0; i < sizeof(bundles) / sizeof(bundles[0]) && from < 0; i++) {
-        from = open(bundles[i], O_RDONLY | O_CLOEXEC);
-    }
-    int rc = to < 0 || (from >= 0 && copy_all(from, to) < 0) ||
-                     write(to, ca_pem.data, ca_pem.len) != (ssize_t)ca_pem.len
-                 ? err_errno(err, "cannot write the sandbox's list of CAs")
-                 : 0;
-    if (from >= 0) {
-        (void)close(from);
-    }
-    if (to >= 0) {
-        (void)close(to);
-    }
-    return rc;
-}
-
-/* Lists that libraries bring along (certifi, older stripe-python, pip): in the system's Python, and
- * in a virtual environment of the working directory. */
-static int trust_libraries(const char *directory, struct err *err)
-{
-    static const char libraries[] =
-        "{certifi/cacert.pem,stripe/data/ca-certificates.crt,pip/_vendor/certifi/cacert.pem}";
-    static const char *const places[] = {"usr/lib/python3/dist-packages",
-                                         "usr/local/lib/python3*/{dist,site}-packages",
-                                         "%s/{.venv,venv,env}/lib/python3*/site-packages"};
-    int rc = 0;
-
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]) && rc == 0; i++) {
-        char pattern[PATH_MAX + sizeof(libraries) + 64];
-        size_t used;
-        glob_t found = {0};
-        bool is_ours = strncmp(places[i], "%s", 2) == 0;
-        if (is_ours && strpbrk(directory, "*?[{\\") != NULL) {
-            continue; /* its name would be taken for a pattern */
-        }
-        used = (size_t)snprintf(pattern, sizeof(pattern), "%s%s/%s", is_ours ? directory + 1 : "",
-                                is_ours ? places[i] + 2 : places[i], libraries);
-        if (used < sizeof(pattern) && glob(pattern, GLOB_BRACE | GLOB_NOSORT, NULL, &found) == 0) {
-            for (size_t k = 0; k < found.gl_pathc && rc == 0; k++) {
-                struct stat about;
-                if (lstat(found.gl_pathv[k], &about) == 0 && S_ISREG(about.st_mode)) {
-                    rc = mounts_bind(&FILES_BUNDLE[1], found.gl_pathv[k], err);
-                }
-            }
-        }
-        globfree(&found);
-    }
-    return rc;
-}
-
-static int trust(const char *directory, struct str ca_pem, struct err *err)
-{
-    if (ca_pem.len == 0) {
-        return 0;
-    }
-    if (write_file(&FILES_CA[1], ca_pem, err) < 0 || write_bundle(ca_pem, err) < 0) {
-        return -1;
-    }
-    for (size_t i = 0; i < sizeof(bundles) / sizeof(bundles[0]); i++) {
-        char real[PATH_MAX];
-        struct stat about;
-        if (lstat(bundles[i], &about) == 0 && S_ISREG(about.st_mode)) {
-            (void)snprintf(real, sizeof(real), "%s", bundles[i]);
-            if (mounts_bind(&FILES_BUNDLE[1], real, err) < 0) {
-                return -1;
-            }
-        }
-    }
-    return trust_libraries(directory, err);
-}
-
 int files_enter(struct files *files, struct str session_ca_pem, struct err *err)
 {
-    if (trust(files->directory, session_ca_pem, err) < 0 || mounts_enter(err) < 0) {
+    if (trust_finish(files->trust, session_ca_pem, err) < 0 || mounts_enter(err) < 0) {
         return -1;
     }
     /* Again: the old one lies under the new mounts. */

@@ -24,6 +24,7 @@
 
 #define FILES_HOME "/home/agent"
 #define FILES_BUNDLE "/run/keybrake/ca-certificates.pem" /* the system's CAs and the session's */
+#define FILES_JAVA_LIST "/run/keybrake/cacerts"          /* the same as Java reads it */
 #define FILES_CA "/run/keybrake/session-ca.pem"          /* the session's alone */
 
 enum { FILES_PATHS_MAX = 64 };

@@ -23,13 +23,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/mem.h"
 #include "os/confine.h"
 #include "os/landlock.h"
 #include "os/seccomp.h"
 #include "sandbox/filter.h"
 #include "sandbox/names_serve.h"
+#include "sandbox/trust.h"
 
 enum {
     NOBODY = 65534,
@@ -81,17 +81,18 @@ int notify_open(struct notify *notify, struct err *err)
     }
     (void)snprintf(notify->bundle, sizeof(notify->bundle), "%s/ca-certificates.pem",
                    notify->directory);
+    (void)snprintf(notify->java_list, sizeof(notify->java_list), "%s/cacerts", notify->directory);
+    (void)snprintf(notify->wget, sizeof(notify->wget), "%s/wgetrc", notify->directory);
+    (void)snprintf(notify->php, sizeof(notify->php), "%s/php", notify->directory);
     (void)snprintf(notify->session_ca, sizeof(notify->session_ca), "%s/session-ca.pem",
                    notify->directory);
     return 0;
 }
 
-static int write_all(const char *path, struct str first, struct str second)
+static int write_file(const char *path, struct str text)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-    bool good = fd >= 0 &&
-                write(fd, first.data == NULL ? "" : first.data, first.len) == (ssize_t)first.len &&
-                write(fd, second.data, second.len) == (ssize_t)second.len;
+    bool good = fd >= 0 && write(fd, text.data, text.len) == (ssize_t)text.len;
 
     if (fd >= 0) {
         (void)close(fd);
@@ -101,27 +102,21 @@ static int write_all(const char *path, struct str first, struct str second)
 
 static int write_cas(const struct notify *notify, struct str ca_pem, struct err *err)
 {
-    struct buf system;
-    int fd = open("/etc/ssl/certs/ca-certificates.crt", O_RDONLY | O_CLOEXEC);
-    ssize_t got = 0;
+    char wget[sizeof(notify->bundle) + 32], php[2 * sizeof(notify->bundle) + 64];
+    char php_path[sizeof(notify->php) + 16];
 
-    buf_init(&system, 4 * 1024 * 1024);
-    do {
-        unsigned char *room = fd < 0 ? NULL : buf_room(&system, 64 * 1024);
-        got = room == NULL ? 0 : read(fd, room, 64 * 1024);
-        if (got > 0) {
-            buf_added(&system, (size_t)got);
-        }
-    } while (got > 0);
-    if (fd >= 0) {
-        (void)close(fd);
+    (void)snprintf(wget, sizeof(wget), "ca_certificate = %s\n", notify->bundle);
+    (void)snprintf(php, sizeof(php), "curl.cainfo=%s\nopenssl.cafile=%s\n", notify->bundle,
+                   notify->bundle);
+    (void)snprintf(php_path, sizeof(php_path), "%s/cas.ini", notify->php);
+    if (trust_write(notify->bundle, notify->java_list, ca_pem, err) < 0) {
+        return -1;
     }
-    int rc = write_all(notify->bundle, buf_str(&system), ca_pem);
-    if (rc == 0) {
-        rc = write_all(notify->session_ca, STR_NONE, ca_pem);
-    }
-    buf_clear(&system);
-    return rc == 0 ? 0 : err_errno(err, "cannot write the sandbox's list of CAs");
+    return write_file(notify->session_ca, ca_pem) < 0 ||
+                   write_file(notify->wget, str_from(wget)) < 0 || mkdir(notify->php, 0755) < 0 ||
+                   write_file(php_path, str_from(php)) < 0
+               ? err_errno(err, "cannot write the sandbox's list of CAs")
+               : 0;
 }
 
 /* ---- the command ---- */

@@ -27,7 +27,7 @@ struct notify {
     int capture;        /* listening; for the gate */
     int names_tcp;      /* listening; for a helper that answers for names */
     char directory[64]; /* the command's own: HOME, TMPDIR, the CAs */
-    char bundle[96], session_ca[96];
+    char bundle[96], session_ca[96], java_list[96], wget[96], php[96];
 };
 
 /* Could it be done here?  -1 with what is missing. */
