@@ -58,12 +58,18 @@ class Clients(test_run.Case):
 
     @unittest.skipUnless(shutil.which("git"), "no git")
     def test_git(self):
-        _, err, _ = self.inside("GIT_TERMINAL_PROMPT=0 git -c credential.helper="
-                                " -c http.extraHeader=\"Authorization: Bearer $STRIPE_SECRET_KEY\""
-                                " ls-remote https://github.com/x/y")
-        self.assertRegex(err.strip().splitlines()[-1],
-                         r"^fatal: unable to access 'https://github.com/x/y/': The requested URL"
-                         r" returned error: 403$")
+        ask = ("GIT_TERMINAL_PROMPT=0 git -c credential.helper= %s ls-remote https://github.com/x/y")
+        key = "-c http.extraHeader=\"Authorization: Bearer $STRIPE_SECRET_KEY\""
+        _, err, code = self.inside(ask % key)
+        self.assertEqual(
+            (err, code),
+            ("remote: keybrake: github.com is no host of stripe, and this vault key is for nothing else\n"
+             "fatal: unable to access 'https://github.com/x/y/': The requested URL returned error:"
+             " 403\n", 128))
+        _, err, _ = self.inside(ask % "")
+        self.assertEqual(
+            err.splitlines()[0], "remote: keybrake: github.com cannot be reached from here: it is no"
+            " host of a vendor that is served, and no policy names it (--allow-host)")
 
     def test_urllib(self):
         out, err, _ = self.python(

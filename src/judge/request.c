@@ -189,6 +189,13 @@ void request_send_answer(struct request *request, struct message_answer *answer)
     }
 }
 
+/* git shows its user what a server says at the first step, if it is text; else a number alone. */
+static bool is_git(const struct message_admit *admit)
+{
+    return str_ends(admit->path, STR("/info/refs")) &&
+           str_starts(admit->query, STR("service=git-"));
+}
+
 void request_send_denial(struct request *request)
 {
     const struct decision *decision = &request->decision;
@@ -199,6 +206,7 @@ void request_send_denial(struct request *request)
 
     denial.message = str_from(decision->why.text);
     denial.request_id = str_from(request->request_id.text);
+    denial.plain = is_git(&request->admit);
     if (denial.retry == DENY_RETRY_AFTER && decision->retry_after_s > 0) {
         denial.retry_after_s = decision->retry_after_s;
     }

@@ -197,7 +197,9 @@ static void add_retry(const struct rendering *r, struct message_answer *answer)
 static void add_headers(const struct rendering *r, struct message_answer *answer)
 {
     size_t own = r->pack == NULL ? 0 : r->pack->deny.header_count;
-    struct str content_type = r->pack == NULL ? STR_NONE : r->pack->deny.content_type;
+    struct str content_type = r->denial->plain  ? STR("text/plain; charset=utf-8")
+                              : r->pack == NULL ? STR_NONE
+                                                : r->pack->deny.content_type;
 
     answer->headers = arena_zeroed(r->arena, own + OWN_HEADERS_MAX, sizeof(struct message_header));
     add_header(answer, STR("content-type"),
@@ -245,5 +247,6 @@ void deny_render(const struct pack *pack, const struct denial *denial, struct ar
     ret->reason = reason_of(&r);
     ret->header_count = 0;
     add_headers(&r, ret);
-    ret->body = fill(&r, own ? pack->deny.body : str_from(universal_body), true);
+    ret->body = denial->plain ? fill(&r, STR("keybrake: ${message}\n"), false)
+                              : fill(&r, own ? pack->deny.body : str_from(universal_body), true);
 }

@@ -17,6 +17,7 @@ struct denial {
     uint32_t retry_after_s; /* DENY_RETRY_AFTER */
     struct str message;     /* one sentence, for the person who reads the agent's log */
     struct str request_id;
+    bool plain; /* the sentence as text, for clients that show nothing else */
 };
 
 /* Renders by the pack's envelope, or by the universal one when `pack` is NULL.  Headers: content

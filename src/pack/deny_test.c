@@ -154,6 +154,25 @@ static void check_retries(void)
     }
 }
 
+/* ---- as text ---- */
+
+static void check_plain(void)
+{
+    struct arena *arena = arena_new();
+    struct message_answer answer = {.status = 0};
+    struct denial denial = denial_of("endpoint_not_allowed", 403);
+
+    denial.message = STR("GET /x\033[2J is not allowed");
+    denial.plain = true;
+    deny_render(NULL, &denial, arena, &answer);
+    CHECK(str_equal(header_of(&answer, "content-type"), STR("text/plain; charset=utf-8")));
+    CHECK(str_starts(answer.body, STR("keybrake: GET /x")));
+    CHECK(str_ends(answer.body, STR("[2J is not allowed\n")));
+    CHECK(str_index(answer.body, '\033', 0) == answer.body.len);
+    CHECK(str_equal(header_of(&answer, "keybrake-denied"), STR("endpoint_not_allowed")));
+    arena_free(arena);
+}
+
 /* ---- without a pack ---- */
 
 static void check_universal(void)
@@ -239,6 +258,7 @@ int main(void)
         check_overrides();
     }
     check_retries();
+    check_plain();
     check_universal();
     check_header_safety();
     arena_free(arena);
