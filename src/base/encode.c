@@ -66,10 +66,16 @@ bool base64url_encode(struct buf *out, struct str bytes)
     return encode64(out, bytes, base64url_digits, false);
 }
 
-static int value64(char c)
+/* The digits' values, from '+' on; -1: not a digit. */
+static const signed char values64['z' - '+' + 1] = {
+    62, -1, -1, -1, 63, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, -1, -1, -1, -1, -1,
+    -1, -1, 0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17,
+    18, 19, 20, 21, 22, 23, 24, 25, -1, -1, -1, -1, -1, -1, 26, 27, 28, 29, 30, 31,
+    32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51};
+
+static inline int value64(char c)
 {
-    const char *at = c == '\0' ? NULL : strchr(base64_digits, c);
-    return at == NULL ? -1 : (int)(at - base64_digits);
+    return c < '+' || c > 'z' ? -1 : values64[c - '+'];
 }
 
 bool base64_decode(struct buf *out, struct str text)

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "sandbox/attach.h"
 
@@ -203,7 +204,7 @@ static int tell(const struct attach *attach, struct err *err)
         (void)printf("%.*s", STR_FMT(variables));
         (void)fflush(stdout);
     } else if (write_out(directory, "env", variables, err) < 0 ||
-               write_out(directory, "ca.pem", buf_str(&attach->session.ca_pem), err) < 0) {
+               write_out(directory, "ca.pem", run_session_ca(&attach->session), err) < 0) {
         rc = -1;
     }
     buf_clear(&text);
@@ -252,7 +253,6 @@ static int go(struct attach *attach)
     int64_t ttl_ms = 0;
 
     if (run_session_ttl_ms(attach->invocation, &ttl_ms, &err) < 0 || open_doors(attach, &err) < 0 ||
-        run_session_prepare(&attach->session, &err) < 0 ||
         run_session_open(&attach->session, attach->invocation, attach->sandbox.sockets,
                          attach->sandbox.socket_count, &err) < 0 ||
         tell(attach, &err) < 0) {

@@ -299,7 +299,6 @@ static int start_notify(struct run *run, struct err *err)
     struct environment environment;
 
     if (notify_probe(err) < 0 || notify_open(&run->notify, err) < 0 ||
-        run_session_prepare(&run->session, err) < 0 ||
         run_session_open(&run->session, run->invocation, &run->notify.capture, 1, err) < 0) {
         return -1;
     }
@@ -311,7 +310,7 @@ static int start_notify(struct run *run, struct err *err)
     int rc = make_environment(run, &environment, err);
     if (rc == 0) {
         rc = notify_start(&run->notify, &run->plan, buf_str(&environment.text),
-                          buf_str(&run->session.ca_pem), err);
+                          run_session_ca(&run->session), err);
     }
     environment_clear(&environment);
     if (rc == 0) {
@@ -401,7 +400,7 @@ static int start(struct run *run, struct err *err)
     }
     /* Not before: the ids of a child of ours that is not dumpable are root's to map. */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    if (run_session_prepare(&run->session, err) < 0 || sandbox_sockets(&run->sandbox, err) < 0 ||
+    if (sandbox_sockets(&run->sandbox, err) < 0 ||
         run_session_open(&run->session, run->invocation, run->sandbox.sockets,
                          run->sandbox.socket_count, err) < 0) {
         return -1;
@@ -410,7 +409,7 @@ static int start(struct run *run, struct err *err)
     environment_init(&environment);
     int rc = make_environment(run, &environment, err);
     if (rc == 0) {
-        rc = sandbox_enter(&run->sandbox, buf_str(&environment.text), buf_str(&run->session.ca_pem),
+        rc = sandbox_enter(&run->sandbox, buf_str(&environment.text), run_session_ca(&run->session),
                            err);
     }
     environment_clear(&environment);

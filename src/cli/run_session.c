@@ -8,17 +8,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
-#include "base/encode.h"
 #include "base/limits.h"
 #include "cli/local.h"
 #include "cli/plain.h"
 #include "cli/policy_options.h"
-#include "tls/leaf.h"
 
 enum {
     REQUEST_BYTES_MAX = 512 * 1024,
-    CA_DAYS = 2,
     END_MS = 3000,
     DEFAULT_TTL_MS = 3600 * 1000,
 };
@@ -33,14 +31,6 @@ int run_session_ttl_ms(const struct invocation *invocation, int64_t *ret_ms, str
     }
     *ret_ms = (int64_t)ms;
     return 0;
-}
-
-int run_session_prepare(struct run_session *session, struct err *err)
-{
-    struct ca_wish wish = {.name = "keybrake sandbox", .now_ms = clock_wall_ms(), .days = CA_DAYS};
-
-    buf_init(&session->ca_pem, CA_PEM_MAX);
-    return ca_make(&wish, &session->ca_pem, &session->ca_key, err);
 }
 
 /* ---- opening ---- */
@@ -87,11 +77,9 @@ static int write_key(const struct invocation *invocation, struct json_out *out, 
     return rc;
 }
 
-static int write_body(const struct run_session *session, const struct invocation *invocation,
-                      struct buf *body, struct err *err)
+static int write_body(const struct invocation *invocation, struct buf *body, struct err *err)
 {
     struct json_out out = json_begin(body);
-    struct buf key;
     int64_t ttl_ms = 0;
 
     if (run_session_ttl_ms(invocation, &ttl_ms, err) < 0) {
@@ -106,13 +94,6 @@ static int write_body(const struct run_session *session, const struct invocation
         }
     }
     json_close(&out, ']');
-    json_name(&out, "ca_pem");
-    json_text(&out, buf_str(&session->ca_pem));
-    json_name(&out, "ca_key");
-    buf_init_wiped(&key, CA_KEY_MAX * 2);
-    (void)base64_encode(&key, str_of(session->ca_key.data, session->ca_key.size));
-    json_text(&out, buf_str(&key));
-    buf_clear(&key);
     json_close(&out, '}');
     return body->overflow ? err_set(err, "the policies are too large") : 0;
 }
@@ -125,7 +106,7 @@ int run_session_open(struct run_session *session, const struct invocation *invoc
 
     buf_init_wiped(&body, REQUEST_BYTES_MAX);
     session->fd = local_connect(invocation, err);
-    if (session->fd >= 0 && write_body(session, invocation, &body, err) == 0) {
+    if (session->fd >= 0 && write_body(invocation, &body, err) == 0) {
         struct local_call call = {.method = "POST",
                                   .path = "/v1/sessions",
                                   .body = buf_str(&body),
@@ -134,8 +115,12 @@ int run_session_open(struct run_session *session, const struct invocation *invoc
         rc = local_ask(session->fd, &call, &session->opened, err);
     }
     buf_clear(&body);
-    secret_clear(&session->ca_key); /* the gate has it now, and nobody else needs it */
     return rc;
+}
+
+struct str run_session_ca(const struct run_session *session)
+{
+    return str_from(json_string_value(json_object_get(session->opened, "ca_pem")));
 }
 
 /* ---- the end ---- */
@@ -163,8 +148,6 @@ void run_session_clear(struct run_session *session)
         (void)close(session->fd);
     }
     json_decref(session->opened);
-    buf_clear(&session->ca_pem);
-    secret_clear(&session->ca_key);
 }
 
 /* ---- the report ---- */

@@ -7,15 +7,11 @@
 
 #include <jansson.h>
 
-#include "base/buf.h"
-#include "base/secret.h"
 #include "cli/command.h"
 
 struct run_session {
     int fd;         /* while it is open, the session lives */
-    json_t *opened; /* {"id", "keys": [{"id", "vendor", "token", "env"}]} */
-    struct buf ca_pem;
-    struct secret ca_key;
+    json_t *opened; /* {"id", "ca_pem", "keys": [{"id", "vendor", "token", "env"}]} */
 };
 
 /* Options of a key, for `run` and `attach`; a group of them begins with --vendor. */
@@ -48,11 +44,11 @@ struct run_session {
 /* How long the command may run. */
 int run_session_ttl_ms(const struct invocation *invocation, int64_t *ret_ms, struct err *err);
 
-/* Makes the session's CA.  Independent of the server. */
-int run_session_prepare(struct run_session *session, struct err *err);
 /* Opens it with these sockets, which stay the caller's. */
 int run_session_open(struct run_session *session, const struct invocation *invocation,
                      const int *sockets, size_t socket_count, struct err *err);
+/* The certificate of the CA that the server made for it; the private key stays there. */
+struct str run_session_ca(const struct run_session *session);
 /* Ends it, with the reason that the audit will have.  `wait`: until that is durable and nothing of
  * it runs upstream any more. */
 void run_session_end(struct run_session *session, const char *reason, bool wait);

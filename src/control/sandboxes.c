@@ -14,12 +14,13 @@
 #include "control/env.h"
 #include "control/handlers.h"
 #include "policy/policy_parse.h"
+#include "tls/leaf.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* Linux 6.5 */
 #endif
 
-enum { CA_PEM_BYTES_MAX = 16 * 1024, CA_KEY_BYTES_MAX = 512, WORD_BYTES = 160 };
+enum { CA_PEM_BYTES_MAX = 16 * 1024, CA_KEY_BYTES_MAX = 512, CA_DAYS = 2, WORD_BYTES = 160 };
 
 /* Where a sandbox's base URLs point: a name that exists inside alone. */
 #define DOOR_URL STR("http://keybrake.internal")
@@ -40,8 +41,8 @@ struct opening {
     struct api *api;
     int fds[LIMIT_SESSION_SOCKETS];
     size_t fd_count;
-    struct str ca_pem;
-    struct buf ca_key;
+    struct buf ca_pem, ca_key;
+    bool ca_is_ours; /* the launcher is to hear of it */
     json_t *session; /* the judge's answer */
     size_t next;     /* the key whose variables are written next */
     struct buf text;
@@ -209,6 +210,7 @@ static void opening_free(void *own)
                       STR("its launcher is gone"));
     }
     json_decref(opening->session);
+    buf_clear(&opening->ca_pem);
     buf_clear(&opening->ca_key);
     buf_clear(&opening->text);
     free(opening);
@@ -245,17 +247,27 @@ static int take_sockets(struct job *job, struct opening *opening, struct err *er
     return 0;
 }
 
+/* We have made many, and a launcher would first have to set OpenSSL up for its one. */
+static int make_ca(struct opening *opening, struct err *err)
+{
+    struct ca_wish wish = {.name = "keybrake sandbox", .now_ms = clock_wall_ms(), .days = CA_DAYS};
+
+    opening->ca_is_ours = true;
+    return ca_make_plain(&wish, &opening->ca_pem, &opening->ca_key, err);
+}
+
 static int take_ca(struct job *job, struct opening *opening, struct err *err)
 {
     const json_t *pem = json_object_get(job->json, "ca_pem");
     const json_t *key = json_object_get(job->json, "ca_key");
 
+    buf_init(&opening->ca_pem, CA_PEM_BYTES_MAX);
     buf_init_wiped(&opening->ca_key, CA_KEY_BYTES_MAX);
     if (pem == NULL && key == NULL) {
-        return 0;
+        return make_ca(opening, err);
     }
-    opening->ca_pem = json_str(pem);
-    if (opening->ca_pem.len == 0 || opening->ca_pem.len > CA_PEM_BYTES_MAX ||
+    (void)buf_add_str(&opening->ca_pem, json_str(pem));
+    if (buf_len(&opening->ca_pem) == 0 || opening->ca_pem.overflow ||
         !base64_decode(&opening->ca_key, json_str(key)) || buf_len(&opening->ca_key) == 0) {
         return err_set(err, "ca_pem and ca_key are a certificate and its private key in base64");
     }
@@ -310,7 +322,7 @@ static void finish(struct job *job)
                                             .kind = LISTENER_SESSION,
                                             .address = STR("sandbox"),
                                             .session = id,
-                                            .ca_pem = opening->ca_pem,
+                                            .ca_pem = buf_str(&opening->ca_pem),
                                             .ca_key = buf_str(&opening->ca_key)};
         api->parent->hand(api->parent_ctx, &listener, opening->fds[i]);
     }
@@ -407,6 +419,10 @@ static void on_opened(struct job *job, const struct message_reply *reply)
     json_open(&opening->out, '{');
     json_name(&opening->out, "id");
     json_text(&opening->out, json_str(json_object_get(opening->session, "id")));
+    if (opening->ca_is_ours) {
+        json_name(&opening->out, "ca_pem");
+        json_text(&opening->out, buf_str(&opening->ca_pem));
+    }
     json_name(&opening->out, "keys");
     json_open(&opening->out, '[');
     go_on(job);

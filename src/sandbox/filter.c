@@ -6,10 +6,13 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+
+#include "base/mem.h"
 
 /* Newer than Debian 12's headers, where they are. */
 enum { CALL_LSM_SET_SELF_ATTR = 460 };
@@ -252,32 +255,55 @@ static int fill_notify(scmp_filter_ctx filter)
     return rc == 0 ? seccomp_rule_add(filter, SCMP_ACT_NOTIFY, SYS_connect, 0) : rc;
 }
 
-int filter_enter(enum filter_kind kind, int *ret_listener, struct err *err)
-{
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+struct filter {
+    enum filter_kind kind;
+    scmp_filter_ctx calls;
+};
 
-    if (filter == NULL) {
-        return err_set(err, "cannot make the sandbox's system call filter");
+static void filter_free(struct filter *filter)
+{
+    if (filter->calls != NULL) {
+        seccomp_release(filter->calls);
     }
+    free(filter);
+}
+
+struct filter *filter_make(enum filter_kind kind, struct err *err)
+{
+    struct filter *filter = mem_zeroed(sizeof(*filter));
+
+    filter->kind = kind;
+    filter->calls = seccomp_init(SCMP_ACT_ALLOW);
     /* Calls of another architecture (32-bit programs) are not there. */
-    int rc = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
+    int rc = filter->calls == NULL
+                 ? -ENOMEM
+                 : seccomp_attr_set(filter->calls, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
     if (rc == 0) {
-        rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+        rc = seccomp_attr_set(filter->calls, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     }
     if (rc == 0) {
-        rc = fill(filter, kind);
+        rc = fill(filter->calls, kind);
     }
     if (rc == 0 && kind == FILTER_NOTIFY) {
-        rc = fill_notify(filter);
+        rc = fill_notify(filter->calls);
     }
-    if (rc == 0) {
-        rc = seccomp_load(filter);
+    if (rc < 0) {
+        (void)err_set(err, "cannot make the sandbox's system call filter: %s", strerror(-rc));
+        filter_free(filter);
+        return NULL;
     }
-    if (rc == 0 && kind == FILTER_NOTIFY) {
-        *ret_listener = seccomp_notify_fd(filter);
+    return filter;
+}
+
+int filter_enter(struct filter *filter, int *ret_listener, struct err *err)
+{
+    int rc = seccomp_load(filter->calls);
+
+    if (rc == 0 && filter->kind == FILTER_NOTIFY) {
+        *ret_listener = seccomp_notify_fd(filter->calls);
         rc = *ret_listener < 0 ? *ret_listener : 0;
     }
-    seccomp_release(filter);
+    filter_free(filter);
     return rc == 0
                ? 0
                : err_set(err, "cannot enter the sandbox's system call filter: %s", strerror(-rc));

@@ -18,7 +18,12 @@ enum filter_kind {
     FILTER_NOTIFY,     /* without: connect() is asked of a supervisor, and more is refused */
 };
 
-/* For this process and all below it.  With FILTER_NOTIFY the listening descriptor is given. */
-int filter_enter(enum filter_kind kind, int *ret_listener, struct err *err);
+struct filter;
+
+/* Putting it together takes as long as some of a sandbox's mounts: it can be done beforehand. */
+struct filter *filter_make(enum filter_kind kind, struct err *err);
+/* For this process and all below it; frees the filter.  With FILTER_NOTIFY the listening
+ * descriptor is given. */
+int filter_enter(struct filter *filter, int *ret_listener, struct err *err);
 
 #endif

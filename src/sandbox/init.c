@@ -24,7 +24,6 @@
 #include "os/landlock.h"
 #include "os/seccomp.h"
 #include "sandbox/files.h"
-#include "sandbox/filter.h"
 #include "sandbox/names_serve.h"
 #include "sandbox/talk.h"
 
@@ -123,7 +122,7 @@ static void become_command(const struct init_plan *plan)
         say(plan, err.text);
         _exit(NOT_STARTED);
     }
-    if (filter_enter(FILTER_NAMESPACES, NULL, &err) < 0) {
+    if (filter_enter(plan->filter, NULL, &err) < 0) {
         say(plan, err.text);
         _exit(NOT_STARTED);
     }

@@ -11,11 +11,13 @@
 #define SANDBOX_INIT_H
 
 #include "base/err.h"
+#include "sandbox/filter.h"
 
 struct init_plan {
     char *const *argv;
     char *const *environment;
     int names_udp, names_tcp; /* sockets on port 53; -1: none */
+    struct filter *filter;    /* the command's */
     int news;                 /* to the launcher: what went wrong before the command ran */
     unsigned pid_max, file_max;
     const char *const *writable; /* directories that the command may change, and its own places */

@@ -86,16 +86,11 @@ static bool add_one(struct buf *entries, struct str certificate)
     return wrap(entries, layers, sizeof(layers) / sizeof(layers[0]), certificate);
 }
 
-static bool end_block(struct buf *entries, const struct buf *text)
+static bool end_block(struct buf *entries, const struct buf *text, struct buf *certificate)
 {
-    struct buf certificate;
-
-    buf_init(&certificate, KEYSTORE_CERTIFICATE_MAX);
-    bool good = !text->overflow && buf_len(text) > 0 &&
-                base64_decode(&certificate, buf_str(text)) &&
-                add_one(entries, buf_str(&certificate));
-    buf_clear(&certificate);
-    return good;
+    buf_cut(certificate, 0);
+    return !text->overflow && buf_len(text) > 0 && base64_decode(certificate, buf_str(text)) &&
+           add_one(entries, buf_str(certificate));
 }
 
 static struct str next_line(struct str *text)
@@ -110,10 +105,11 @@ static struct str next_line(struct str *text)
 
 bool keystore_add(struct buf *entries, struct str pem)
 {
-    struct buf text;
+    struct buf text, certificate;
     bool inside = false, good = true;
 
     buf_init(&text, 2 * KEYSTORE_CERTIFICATE_MAX);
+    buf_init(&certificate, KEYSTORE_CERTIFICATE_MAX);
     while (good && pem.len > 0) {
         struct str line = next_line(&pem);
         if (str_equal(line, STR("-----BEGIN CERTIFICATE-----"))) {
@@ -121,12 +117,13 @@ bool keystore_add(struct buf *entries, struct str pem)
             buf_cut(&text, 0);
         } else if (inside && str_equal(line, STR("-----END CERTIFICATE-----"))) {
             inside = false;
-            good = end_block(entries, &text);
+            good = end_block(entries, &text, &certificate);
         } else if (inside) {
             (void)buf_add_str(&text, line);
         }
     }
     buf_clear(&text);
+    buf_clear(&certificate);
     return good;
 }
 

@@ -203,8 +203,9 @@ static void become_command(const struct notify *notify, const struct sandbox_pla
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)setrlimit(RLIMIT_CORE, &no_core);
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* without it the next two are refused */
-    if (confine_files(notify, plan, &err) < 0 || become_nobody(notify, &err) < 0 ||
-        filter_enter(FILTER_NOTIFY, &listener, &err) < 0) {
+    struct filter *filter = filter_make(FILTER_NOTIFY, &err);
+    if (filter == NULL || confine_files(notify, plan, &err) < 0 ||
+        become_nobody(notify, &err) < 0 || filter_enter(filter, &listener, &err) < 0) {
         say(talk, err.text);
         _exit(FAILED);
     }

@@ -169,6 +169,10 @@ static void child_main(const struct child *child)
     }
     char fresh = proc_is_fresh ? 1 : 0;
     talk_tell(child->talk, TALK_BUILT, &fresh, 1, NULL, 0);
+    struct filter *filter = filter_make(FILTER_NAMESPACES, &err);
+    if (filter == NULL) {
+        talk_fail(child->talk, &err);
+    }
     struct entry *entry = receive_entry(child);
     forget_start();
     if (files_enter(files, entry->ca_pem, &err) < 0 || sethostname("sandbox", 7) < 0) {
@@ -176,6 +180,7 @@ static void child_main(const struct child *child)
     }
     const struct init_plan init = {.argv = argv,
                                    .environment = entry->environment,
+                                   .filter = filter,
                                    .names_udp = network.names_udp,
                                    .names_tcp = network.names_tcp,
                                    .news = child->talk,

@@ -16,7 +16,7 @@
 #include "sandbox/keystore.h"
 #include "sandbox/mounts.h"
 
-enum { BUNDLE_BYTES_MAX = 4 * 1024 * 1024, READ_BYTES = 256 * 1024 };
+enum { BUNDLE_BYTES_MAX = 4 * 1024 * 1024 };
 
 /* Where programs look for trusted CAs (Debian, Fedora twice, Alpine, openSUSE). */
 static const char *const bundles[] = {"/etc/ssl/certs/ca-certificates.crt",
@@ -67,22 +67,24 @@ static int write_parts(const char *path, int flags, struct str first, struct str
 /* The machine's bundle, whichever file has it; empty when none has. */
 static void read_bundle(bool from_new_root, struct buf *out)
 {
-    int fd = -1;
+    struct stat about;
     ssize_t got = 0;
+    int fd = -1;
 
     for (size_t i = 0; i < BUNDLES && fd < 0; i++) {
         fd = open(bundles[i] + (from_new_root ? 1 : 0), O_RDONLY | O_CLOEXEC);
     }
-    do {
-        unsigned char *room = fd < 0 ? NULL : buf_room(out, READ_BYTES);
-        got = room == NULL ? 0 : read(fd, room, READ_BYTES);
-        if (got > 0) {
-            buf_added(out, (size_t)got);
-        }
-    } while (got > 0);
-    if (fd >= 0) {
-        (void)close(fd);
+    if (fd < 0 || fstat(fd, &about) < 0) {
+        return;
     }
+    size_t left = about.st_size > 0 ? (size_t)about.st_size : 0;
+    unsigned char *room = buf_room(out, left);
+    while (room != NULL && left > 0 && (got = read(fd, room, left)) > 0) {
+        buf_added(out, (size_t)got);
+        room += got;
+        left -= (size_t)got;
+    }
+    (void)close(fd);
 }
 
 /* ---- over the machine's ---- */

@@ -238,28 +238,22 @@ static bool write_pem(X509 *certificate, struct buf *out)
     return ok;
 }
 
-static int write_key(EVP_PKEY *key, struct secret *ret_key, struct err *err)
+/* PKCS#8 in DER, to `at` where that is not NULL.  Its length, or -1. */
+static int key_bytes(EVP_PKEY *key, unsigned char *at)
 {
     PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(key);
-    int len = info == NULL ? -1 : i2d_PKCS8_PRIV_KEY_INFO(info, NULL);
-    int rc = -1;
+    int len = info == NULL ? -1 : i2d_PKCS8_PRIV_KEY_INFO(info, at == NULL ? NULL : &at);
 
-    if (len <= 0 || len > CA_KEY_MAX) {
-        (void)failed(err, "cannot write the CA's key");
-    } else if (secret_new(ret_key, (size_t)len, err) == 0) {
-        unsigned char *at = ret_key->data;
-        rc = i2d_PKCS8_PRIV_KEY_INFO(info, &at) == len ? 0 : failed(err, "cannot write the key");
-    }
     PKCS8_PRIV_KEY_INFO_free(info);
-    return rc;
+    return len <= CA_KEY_MAX ? len : -1;
 }
 
-int ca_make(const struct ca_wish *wish, struct buf *ret_pem, struct secret *ret_key,
-            struct err *err)
+/* The key of a new CA, whose certificate is in `ret_pem` then; NULL with the reason. */
+static EVP_PKEY *make(const struct ca_wish *wish, struct buf *ret_pem, struct err *err)
 {
     EVP_PKEY *key = new_key();
     X509 *certificate = X509_new();
-    int rc = -1;
+    bool good = false;
 
     if (wish->host_count > CA_HOSTS_MAX) {
         (void)err_set(err, "more than %d hosts for one CA", CA_HOSTS_MAX);
@@ -267,9 +261,45 @@ int ca_make(const struct ca_wish *wish, struct buf *ret_pem, struct secret *ret_
                !write_pem(certificate, ret_pem)) {
         (void)failed(err, "cannot make the CA's certificate");
     } else {
-        rc = write_key(key, ret_key, err);
+        good = true;
     }
     X509_free(certificate);
+    if (!good) {
+        EVP_PKEY_free(key);
+    }
+    return good ? key : NULL;
+}
+
+int ca_make(const struct ca_wish *wish, struct buf *ret_pem, struct secret *ret_key,
+            struct err *err)
+{
+    EVP_PKEY *key = make(wish, ret_pem, err);
+    int len = key == NULL ? -1 : key_bytes(key, NULL);
+    int rc = -1;
+
+    if (key != NULL && len <= 0) {
+        (void)failed(err, "cannot write the CA's key");
+    } else if (key != NULL && secret_new(ret_key, (size_t)len, err) == 0) {
+        rc = key_bytes(key, ret_key->data) == len ? 0 : failed(err, "cannot write the CA's key");
+    }
+    EVP_PKEY_free(key);
+    return rc;
+}
+
+int ca_make_plain(const struct ca_wish *wish, struct buf *ret_pem, struct buf *ret_key,
+                  struct err *err)
+{
+    EVP_PKEY *key = make(wish, ret_pem, err);
+    int len = key == NULL ? -1 : key_bytes(key, NULL);
+    unsigned char *room = len <= 0 ? NULL : buf_room(ret_key, (size_t)len);
+    int rc = -1;
+
+    if (room != NULL && key_bytes(key, room) == len) {
+        buf_added(ret_key, (size_t)len);
+        rc = 0;
+    } else if (key != NULL) {
+        (void)failed(err, "cannot write the CA's key");
+    }
     EVP_PKEY_free(key);
     return rc;
 }

@@ -233,6 +233,28 @@ static void test_refusals(void)
     teardown(&other);
 }
 
+static void test_in_a_buffer(void)
+{
+    struct ca_wish wish = {.name = "x", .now_ms = clock_wall_ms(), .days = 1};
+    struct buf pem, key, small;
+    struct err err;
+
+    buf_init(&pem, CA_PEM_MAX);
+    buf_init_wiped(&key, CA_KEY_MAX);
+    CHECK(ca_make_plain(&wish, &pem, &key, &err) == 0);
+    struct ca *ca = ca_open(buf_str(&pem), buf_str(&key), &err);
+    CHECK(ca != NULL);
+    ca_free(ca);
+    buf_init_wiped(&small, 16);
+    CHECK(ca_make_plain(&wish, &pem, &small, &err) < 0 && buf_len(&small) == 0);
+    wish.name = "";
+    buf_clear(&key);
+    CHECK(ca_make_plain(&wish, &pem, &key, &err) < 0 && buf_len(&key) == 0);
+    buf_clear(&pem);
+    buf_clear(&key);
+    buf_clear(&small);
+}
+
 static void test_description(void)
 {
     struct fixture f;
@@ -263,6 +285,7 @@ int main(void)
     test_times();
     test_hosts_apart();
     test_refusals();
+    test_in_a_buffer();
     test_description();
     return test_done();
 }
