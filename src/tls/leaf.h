@@ -43,7 +43,7 @@ struct ca_wish {
 /* The certificate in PEM, and the private key, PKCS#8 in DER, into a new secret. */
 int ca_make(const struct ca_wish *wish, struct buf *ret_pem, struct secret *ret_key,
             struct err *err);
-/* The same into a buffer that is wiped, for a process whose filter has no new secret memory left. */
+/* The same into a buffer that is wiped, for a process whose filter has no new secret memory. */
 int ca_make_plain(const struct ca_wish *wish, struct buf *ret_pem, struct buf *ret_key,
                   struct err *err);
 
