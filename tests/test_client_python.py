@@ -97,7 +97,7 @@ class PythonClient(harness.Case):
         with self.assertRaises(keybrake.BadRequest) as caught:
             with keybrake.vault_key(**POLICY, lifetime="24h", client=client):
                 self.fail("it went on")
-        self.assertIn("86400 s at most", caught.exception.detail)
+        self.assertIn("24 h at most", caught.exception.detail)
 
     def test_an_issuer_extends_within_its_bounds(self):
         made = self.keybrake.api("POST", "/v1/tokens", {

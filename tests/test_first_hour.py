@@ -204,3 +204,83 @@ class Audit(harness.Case):
         if text != "nothing\n":
             self.assertIn("VENDOR", text)
             self.assertIn("DENIED", text)
+
+
+class Answers(harness.Case):
+    """Of the API, to whom mistypes."""
+    vendors = ["stripe"]
+
+    def refused(self, method, path, body=None):
+        status, headers, text = self.keybrake.api_raw(method, path, body)
+        self.assertEqual(headers["content-type"], "application/problem+json", text)
+        return status, json.loads(text)
+
+    def test_another_method(self):
+        for method, path in (("PUT", "/v1/keys"), ("DELETE", "/v1/audit"), ("OPTIONS", "/healthz")):
+            status, problem = self.refused(method, path)
+            self.assertEqual((status, problem["code"]), (405, "method_not_allowed"))
+            self.assertIn("GET", problem["detail"])
+
+    def test_a_cursor_that_is_none(self):
+        for path in ("keys", "tenants", "holds", "stops", "tokens", "credentials", "prices"):
+            status, problem = self.refused("GET", f"/v1/{path}?cursor=zz")
+            self.assertEqual(status, 400, path)
+            self.assertIn("cursor", problem["detail"])
+
+    def test_a_stop_that_stops_nothing_is_none(self):
+        status, problem = self.refused("POST", "/v1/stops", {"kind": "vendor", "value": "strpe"})
+        self.assertEqual(status, 400)
+        self.assertIn("'strpe' is not known here; there are: ", problem["detail"])
+        self.assertIn("stripe", problem["detail"])
+        self.assertEqual(self.keybrake.api("GET", "/v1/stops")["data"], [])
+        key = self.issue(label="stopped/1", tenant="acme")
+        for kind, value, live in (("tenant", "acme", 1), ("tenant", "acm", 0),
+                                  ("label_prefix", "stopped/", 1), ("label_prefix", "stoped", 0)):
+            stop = self.keybrake.api("POST", "/v1/stops", {"kind": kind, "value": value})
+            self.assertEqual(stop["live_keys"], live, (kind, value))
+            self.keybrake.api("DELETE", f"/v1/stops/{stop['id']}")
+        self.keybrake.api("DELETE", f"/v1/keys/{key['id']}")
+        stop = self.keybrake.api("POST", "/v1/stops", {"kind": "tenant", "value": "acme"})
+        self.assertEqual(stop["live_keys"], 0)
+        self.keybrake.api("DELETE", f"/v1/stops/{stop['id']}")
+
+    def test_paths_that_fit_nothing(self):
+        key = self.issue(allowed_endpoints=["/v1/payment_intent", "/v1/charges", "POST /v1/refund",
+                                            "/v1/payment_intents/*"])
+        self.assertEqual(key["warnings"], [
+            "'/v1/payment_intent' fits no operation of stripe that is known here; the nearest path "
+            "is '/v1/payment_intents'",
+            "'POST /v1/refund' fits no operation of stripe that is known here; the nearest path is "
+            "'/v1/refunds'"])
+        changed = self.keybrake.api("PATCH", f"/v1/keys/{key['id']}",
+                                    {"allowed_endpoints": ["/v1/charges", "charges.*"]})
+        self.assertEqual(changed["warnings"], [])
+        self.assertNotIn("warnings", self.keybrake.api("GET", f"/v1/keys/{key['id']}"))
+        done = self.keybrake.run("key", "issue", "--vendor", "stripe", "--cap", "5", "--allow",
+                                 "/v1/charge", "--json")
+        self.assertIn("keybrake: note: '/v1/charge' fits no operation", done.stderr)
+        json.loads(done.stdout)
+
+    def test_how_long_and_which_letters(self):
+        for body, said in (({"expires_in": "48h"}, "24 h at most"),
+                           ({"tenant": "a b"}, "letters, digits and _ - . @ :"),
+                           ({"label": "a\tb"}, "anything but control characters"),
+                           ({"vendor": "strpe"}, "there are: ")):
+            status, problem = self.refused("POST", "/v1/keys", {
+                "vendor": "stripe", "daily_usd_cap": 1, "allowed_endpoints": ["/v1/charges"], **body})
+            self.assertEqual(status, 400)
+            self.assertIn(said, problem["detail"])
+        for path, body in (("/v1/credentials/x", {"vendor": "strpe", "secret": "sk_test_FAKEFAKEFAKE1"}),
+                           ("/v1/prices", {"vendor": "strpe", "name": "n", "price_usd": "1"})):
+            status, problem = self.refused("PUT", path, body)
+            self.assertIn("'strpe' is not known here; there are: ", problem["detail"])
+
+    def test_a_vendor_that_cannot_be_asked_is_said_why(self):
+        self.keybrake.api("PUT", "/v1/credentials/nowhere", {
+            "vendor": "stripe", "secret": "sk_test_FAKEFAKEFAKE0000", "allow_private": True,
+            "upstream": f"https://127.0.0.1:{harness.free_port()}"})
+        done = self.keybrake.run("credential", "test", "nowhere", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, "the vendor could not be asked: .*(connect|refused)")
+        self.assertIn("NEEDED FOR", done.stdout)
+        self.keybrake.run("credential", "rm", "nowhere")

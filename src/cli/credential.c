@@ -222,8 +222,11 @@ int run_credential_test(const struct invocation *invocation)
     (void)buf_add_char(&path, '\0');
     int rc = talk(invocation, "POST", buf_str(&path).data, STR_NONE, &answer);
     if (rc == EXIT_DONE) {
-        static const struct column columns[] = {
-            {"RESULT", "result"}, {"STATUS", "status"}, {"ASKED", "path"}};
+        static const struct column columns[] = {{"RESULT", "result"},
+                                                {"STATUS", "status"},
+                                                {"ASKED", "path"},
+                                                {"NEEDED FOR", "needed_for"},
+                                                {"WHY", "detail"}};
         if (option_given(invocation, "json")) {
             print_json(answer);
         } else {

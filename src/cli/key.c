@@ -149,6 +149,7 @@ int run_key_issue(const struct invocation *invocation)
     int rc = talk(invocation, "POST", buf_str(&path).data, buf_str(&body), &key);
     if (rc == EXIT_DONE) {
         print_issue(invocation, key);
+        print_warnings(key);
     }
     if (id_fd >= 0) {
         rc = close_id_file(id_file, id_fd, key);
@@ -245,6 +246,7 @@ int run_key_set(const struct invocation *invocation)
     } else {
         print_object(key);
     }
+    print_warnings(key);
     json_decref(key);
     buf_clear(&body);
     buf_clear(&path);

@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/plain.h"
 
-enum { CELL_MAX = 60 };
+enum { CELL_MAX = 60, CELL_LIST_MAX = 64 * 1024 };
 
 static const json_t *reach_one(const json_t *row, struct str rest)
 {
@@ -34,6 +35,27 @@ static const json_t *reach(const json_t *row, const char *field)
     return found;
 }
 
+static char *cell_of(const json_t *value);
+
+/* A list as its values, "-" when it has none. */
+static char *cell_of_list(const json_t *list)
+{
+    struct buf out;
+    size_t at;
+    json_t *value;
+
+    buf_init(&out, CELL_LIST_MAX);
+    json_array_foreach(list, at, value)
+    {
+        char *text = cell_of(value);
+        (void)buf_addf(&out, "%s%s", at == 0 ? "" : ", ", text);
+        free(text);
+    }
+    char *joined = mem_copy_str(buf_len(&out) == 0 ? STR("-") : buf_str(&out));
+    buf_clear(&out);
+    return joined;
+}
+
 /* A value as one short text; free() it. */
 static char *cell_of(const json_t *value)
 {
@@ -43,8 +65,8 @@ static char *cell_of(const json_t *value)
         text = mem_copy_str(str_from(json_string_value(value)));
     } else if (value == NULL || json_is_null(value)) {
         text = mem_copy_str(STR("-"));
-    } else if (json_is_array(value) && json_array_size(value) == 1) {
-        text = cell_of(json_array_get(value, 0));
+    } else if (json_is_array(value)) {
+        text = cell_of_list(value);
     } else {
         char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
         text = mem_copy_str(str_from(dump));
@@ -146,4 +168,15 @@ void print_json(const json_t *value)
 
     (void)puts(text);
     free(text);
+}
+
+void print_warnings(const json_t *key)
+{
+    size_t at;
+    json_t *text;
+
+    json_array_foreach(json_object_get(key, "warnings"), at, text)
+    {
+        (void)fprintf(stderr, "keybrake: note: %s\n", json_string_value(text));
+    }
 }

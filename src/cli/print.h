@@ -24,6 +24,9 @@ void print_more(const json_t *rows, const struct column *columns, size_t column_
 /* "name: value" lines, nested objects indented. */
 void print_object(const json_t *object);
 
+/* What the server has to say about a policy that it took, on standard error. */
+void print_warnings(const json_t *key);
+
 void print_json(const json_t *value); /* indented, keys as they came */
 
 #endif

@@ -14,6 +14,7 @@
 #include "cli/local.h"
 #include "cli/plain.h"
 #include "cli/policy_options.h"
+#include "cli/print.h"
 
 enum {
     REQUEST_BYTES_MAX = 512 * 1024,
@@ -102,6 +103,8 @@ int run_session_open(struct run_session *session, const struct invocation *invoc
                      const int *sockets, size_t socket_count, struct err *err)
 {
     struct buf body;
+    size_t i;
+    const json_t *key;
     int rc = -1;
 
     buf_init_wiped(&body, REQUEST_BYTES_MAX);
@@ -113,6 +116,10 @@ int run_session_open(struct run_session *session, const struct invocation *invoc
                                   .fds = sockets,
                                   .fd_count = socket_count};
         rc = local_ask(session->fd, &call, &session->opened, err);
+    }
+    json_array_foreach(json_object_get(session->opened, "keys"), i, key)
+    {
+        print_warnings(key);
     }
     buf_clear(&body);
     return rc;

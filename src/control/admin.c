@@ -189,7 +189,7 @@ int admin_build_price(struct job *job, struct message_call *call, struct buf *bo
         return err_set(err, "as_of is not a time such as 2026-11-24T00:00:00Z");
     }
     if (config_find_pack(job->api->config, price.vendor) == PACK_NONE) {
-        return err_set(err, "vendor '%.*s' is not known here", STR_FMT(price.vendor));
+        return policy_unknown_vendor(job->api->config, price.vendor, err);
     }
     if (price.match.len == 0) {
         price.match = STR("*");

@@ -292,14 +292,6 @@ static struct job *job_new(struct api *api, struct exchange *exchange)
     return job;
 }
 
-static void refuse_method(struct job *job, struct str allow)
-{
-    struct message_header header = {STR("allow"), allow};
-    struct answer answer = {.status = 405, .headers = &header, .header_count = 1};
-
-    job_answer(job, &answer);
-}
-
 /* The other published spelling: /vault/keys... */
 static struct str plain_path(struct job *job, struct str path)
 {
@@ -336,7 +328,7 @@ static bool find_route(struct job *job)
         }
         break;
     case ROUTE_OTHER_METHOD:
-        refuse_method(job, buf_str(&allow));
+        job_refuse_method(job, buf_str(&allow));
         break;
     case ROUTE_NOT_FOUND:
         job_refuse(job, 404, "not_found", "there is no such call; see docs/api.md");

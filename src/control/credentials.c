@@ -351,8 +351,8 @@ static int take_all(struct job *job, struct put *put, struct err *err)
     }
     uint32_t index = config_find_pack(config, vendor);
     if (vendor.len == 0 || index == PACK_NONE) {
-        return err_set(err, vendor.len == 0 ? "vendor is missing"
-                                            : "vendor is not known here; see GET /v1/vendors");
+        return vendor.len == 0 ? err_set(err, "vendor is missing")
+                               : policy_unknown_vendor(config, vendor, err);
     }
     const struct pack *pack = &config->packs[index];
     sealed->name = job->id;

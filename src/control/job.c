@@ -83,9 +83,11 @@ void job_answer_json(struct job *job, unsigned status, struct str json)
     job_answer(job, &answer);
 }
 
-static void answer_problem(struct job *job, unsigned status, struct str code, struct str detail)
+/* `allow`: the methods that there are, or empty. */
+static void answer_problem_allowing(struct job *job, unsigned status, struct str code,
+                                    struct str detail, struct str allow)
 {
-    struct message_header headers[1];
+    struct message_header headers[2];
     struct answer answer = {.status = status, .content_type = PROBLEM_TYPE, .headers = headers};
     struct buf body;
 
@@ -98,8 +100,25 @@ static void answer_problem(struct job *job, unsigned status, struct str code, st
     } else if (status == 503) {
         headers[answer.header_count++] = (struct message_header){STR("retry-after"), STR("1")};
     }
+    if (allow.len > 0) {
+        headers[answer.header_count++] = (struct message_header){STR("allow"), allow};
+    }
     job_answer(job, &answer);
     buf_clear(&body);
+}
+
+static void answer_problem(struct job *job, unsigned status, struct str code, struct str detail)
+{
+    answer_problem_allowing(job, status, code, detail, STR_NONE);
+}
+
+void job_refuse_method(struct job *job, struct str allow)
+{
+    char detail[DETAIL_MAX];
+
+    (void)snprintf(detail, sizeof(detail), "there is no such call; this path takes %.*s",
+                   STR_FMT(allow));
+    answer_problem_allowing(job, 405, STR("method_not_allowed"), str_from(detail), allow);
 }
 
 static void on_streamed(void *ctx)

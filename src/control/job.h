@@ -112,6 +112,8 @@ struct message_call job_ask(const struct job *job, enum call_verb verb, struct s
 
 void job_answer(struct job *job, const struct answer *answer);
 void job_answer_json(struct job *job, unsigned status, struct str json);
+/* 405, with the methods that the path takes. */
+void job_refuse_method(struct job *job, struct str allow);
 void job_refuse(struct job *job, unsigned status, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void job_relay(struct job *job, const struct message_reply *reply);

@@ -340,12 +340,21 @@ static void write_key(struct opening *opening, const json_t *key, const struct p
 {
     struct json_out *out = &opening->out;
     static const char *const members[] = {"id", "vendor", "token", "expires_at"};
+    size_t at;
+    json_t *warning;
 
     json_open(out, '{');
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
         json_name(out, members[i]);
         json_text(out, json_str(json_object_get(key, members[i])));
     }
+    json_name(out, "warnings");
+    json_open(out, '[');
+    json_array_foreach(json_object_get(key, "warnings"), at, warning)
+    {
+        json_text(out, json_str(warning));
+    }
+    json_close(out, ']');
     json_name(out, "env");
     env_write_at(out, DOOR_URL, pack, json_str(json_object_get(key, "token")), public_fields);
     json_close(out, '}');

@@ -274,5 +274,10 @@ void calls_handle(struct judge *judge, const struct message_call *message)
                                                           : "issuer");
         return;
     }
+    uint64_t number;
+    if (message->cursor.len > 0 && !str_to_u64(message->cursor, &number)) {
+        call_refuse(&call, 400, "bad_request", "cursor is not one of ours");
+        return;
+    }
     verbs[message->verb].handle(&call);
 }

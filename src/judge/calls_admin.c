@@ -147,10 +147,23 @@ static bool stop_kind_is_known(const struct call_stop *stop)
     return all || (other && stop->value.len > 0);
 }
 
+static uint64_t live_keys_hit(const struct judge *judge, const struct stop *stop)
+{
+    uint64_t count = 0;
+
+    for (struct list *at = judge->keys.next; at != &judge->keys; at = at->next) {
+        const struct key *key = LIST_THING(at, struct key, link);
+        enum key_status status = key_status_now(judge, key);
+        count += (status == KEY_ACTIVE || status == KEY_PAUSED) && stop_hits(stop, key);
+    }
+    return count;
+}
+
 void call_stop_add(struct call *call)
 {
     struct judge *judge = call->judge;
     struct call_stop add;
+    struct err err;
 
     if (!call_decode(call, &call_stop_schema, &add) || !call_has_room(call)) {
         return;
@@ -158,6 +171,13 @@ void call_stop_add(struct call *call)
     if (!stop_kind_is_known(&add)) {
         call_refuse(call, 400, "bad_request",
                     "kind is all, or vendor, tenant or label_prefix with a value");
+        return;
+    }
+    /* A stop that is misspelt stops nothing, and whoever adds one is in a hurry. */
+    if (str_equal(add.kind, STR("vendor")) &&
+        config_find_pack(judge->generation->config, add.value) == PACK_NONE) {
+        (void)policy_unknown_vendor(judge->generation->config, add.value, &err);
+        call_refuse(call, 400, "bad_request", "%s", err.text);
         return;
     }
     struct message_row_stop row = {.stop = judge->next_stop,
@@ -175,7 +195,7 @@ void call_stop_add(struct call *call)
     audit_control(judge, call->caller.name, "stopped", NULL, add.kind, add.value);
     struct pending *pending = call_pending(call, 201, 0);
     struct json_out out = json_begin(&pending->json);
-    json_stop(&out, stop);
+    json_stop_added(&out, stop, live_keys_hit(judge, stop));
     revoke_stop(judge, stop, call_wake, pending);
 }
 

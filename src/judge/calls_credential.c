@@ -220,8 +220,8 @@ void call_credential_remove(struct call *call)
     }
     if (!body.force && credential_in_use(judge, credential, &holds)) {
         call_refuse(call, 409, "in_use",
-                    "live keys or held amounts need it; revoke them, or say "
-                    "force");
+                    "live keys or held amounts need it; revoke them, or say force (?force=true, "
+                    "--force)");
         return;
     }
     struct message_row_credential_gone row = {.credential = credential->number};

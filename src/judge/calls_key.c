@@ -28,7 +28,7 @@ static void reply_key(struct call *call, uint32_t status, struct key *key)
 
     buf_init(&text, REPLY_BYTES_MAX);
     struct json_out out = json_begin(&text);
-    json_key(&out, call->judge, key, STR_NONE);
+    json_key(&out, call->judge, key);
     call_reply(call, status, buf_str(&text), key->policy_version);
     buf_clear(&text);
 }
@@ -209,7 +209,7 @@ static void pend_with_token(struct call *call, uint32_t status, struct key *key,
     struct pending *pending = call_pending(call, status, key->policy_version);
     struct json_out out = json_begin(&pending->json);
 
-    json_key(&out, call->judge, key, str_from(token->text));
+    json_key_changed(&out, call->judge, key, str_from(token->text));
     mem_wipe(token, sizeof(*token));
     pending->key = key->number;
     pending->then = then;
@@ -418,7 +418,7 @@ void call_key_list(struct call *call)
             break;
         }
         if (is_wanted(judge, key, call, &filter)) {
-            json_key(&page.out, judge, key, STR_NONE);
+            json_key(&page.out, judge, key);
             page.count++;
         }
     }
@@ -516,7 +516,7 @@ void call_key_patch(struct call *call)
     audit_control(judge, call->caller.name, "key_changed", key, key_id(key), STR_NONE);
     struct pending *pending = call_pending(call, 200, key->policy_version);
     struct json_out out = json_begin(&pending->json);
-    json_key(&out, judge, key, STR_NONE);
+    json_key_changed(&out, judge, key, STR_NONE);
     call_wait(pending);
 }
 
@@ -528,7 +528,7 @@ static void fill_key(struct pending *pending, bool durable)
 
     if (durable && key != NULL) {
         struct json_out out = json_begin(&pending->json);
-        json_key(&out, pending->judge, key, STR_NONE);
+        json_key(&out, pending->judge, key);
     }
 }
 

@@ -147,7 +147,7 @@ static void write_probe(struct json_out *out, const struct probe *probe)
     json_close(out, '}');
 }
 
-static const char *sentence(const struct testing *testing)
+static const char *sentence(const struct testing *testing, struct err *room)
 {
     bool permitted = true;
 
@@ -158,7 +158,10 @@ static const char *sentence(const struct testing *testing)
         }
         if (str_equal(str_from(result), STR("unreachable")) ||
             str_equal(str_from(result), STR("vendor_error"))) {
-            return "the vendor could not be asked";
+            struct str why = testing->probes[i].problem;
+            (void)err_set(room, "the vendor could not be asked%s%.*s", why.len > 0 ? ": " : "",
+                          STR_FMT(why));
+            return room->text;
         }
         permitted = permitted && !str_equal(str_from(result), STR("not_permitted"));
     }
@@ -173,7 +176,8 @@ static void finish(struct testing *testing)
     struct pending *pending = testing->pending;
     struct judge *judge = testing->judge;
     struct json_out out = json_begin(&pending->json);
-    const char *detail = sentence(testing);
+    struct err room;
+    const char *detail = sentence(testing, &room);
     bool ok = str_equal(str_from(detail), STR("the credential is good"));
 
     json_open(&out, '{');

@@ -7,6 +7,7 @@
 
 #include "judge/decide.h"
 #include "judge/keys.h"
+#include "policy/advice.h"
 #include "policy/bounds.h"
 #include "policy/policy_json.h"
 #include "policy/usd.h"
@@ -61,7 +62,25 @@ static const struct digest *key_owner(const struct key *key)
 
 /* ---- keys ---- */
 
-void json_key(struct json_out *out, const struct judge *judge, struct key *key, struct str token)
+/* Only where a policy is given: a page of keys has too many entries to compare. */
+static void warnings(struct json_out *out, const struct judge *judge, const struct policy *policy)
+{
+    const struct config *config = judge->generation->config;
+    uint32_t pack = config_find_pack(config, policy->vendor);
+    struct err advice;
+
+    json_name(out, "warnings");
+    json_open(out, '[');
+    for (size_t i = 0; pack != PACK_NONE && i < policy->entry_count; i++) {
+        if (advice_on_entry(policy->entries[i], &config->packs[pack], &advice)) {
+            json_text(out, str_from(advice.text));
+        }
+    }
+    json_close(out, ']');
+}
+
+static void key_members(struct json_out *out, const struct judge *judge, struct key *key,
+                        struct str token, bool is_answer_to_policy)
 {
     struct arena *arena = arena_new();
     struct policy policy;
@@ -75,6 +94,9 @@ void json_key(struct json_out *out, const struct judge *judge, struct key *key, 
     if (policy_decode(str_of(key->policy_bytes, key->policy_len), arena, &policy)) {
         policy.total_cap = key->total_cap; /* what holds */
         policy_json_members(out, &policy);
+        if (is_answer_to_policy) {
+            warnings(out, judge, &policy);
+        }
     }
     uses(out, judge, key_owner(key), key->daily_cap, key->total_cap);
     json_member_u64(out, "policy_version", key->policy_version);
@@ -84,6 +106,17 @@ void json_key(struct json_out *out, const struct judge *judge, struct key *key, 
     json_member(out, "created_by", str_from(key->created_by));
     json_close(out, '}');
     arena_free(arena);
+}
+
+void json_key(struct json_out *out, const struct judge *judge, struct key *key)
+{
+    key_members(out, judge, key, STR_NONE, false);
+}
+
+void json_key_changed(struct json_out *out, const struct judge *judge, struct key *key,
+                      struct str token)
+{
+    key_members(out, judge, key, token, true);
 }
 
 void json_key_for_self(struct json_out *out, const struct judge *judge, struct key *key)
@@ -191,12 +224,11 @@ void json_hold(struct json_out *out, const struct judge *judge, const struct hol
     json_close(out, '}');
 }
 
-void json_stop(struct json_out *out, const struct stop *stop)
+static void stop_members(struct json_out *out, const struct stop *stop)
 {
     char id[24];
 
     (void)snprintf(id, sizeof(id), "%" PRIu64, stop->number);
-    json_open(out, '{');
     json_member(out, "id", str_from(id));
     json_member(out, "kind", str_from(stop->kind));
     json_member(out, "value", str_from(stop->value));
@@ -204,6 +236,20 @@ void json_stop(struct json_out *out, const struct stop *stop)
     json_member(out, "created_by", str_from(stop->created_by));
     json_member_time(out, "created_at", stop->created_at_ms);
     json_member_time(out, "ended_at", stop->ended_at_ms);
+}
+
+void json_stop(struct json_out *out, const struct stop *stop)
+{
+    json_open(out, '{');
+    stop_members(out, stop);
+    json_close(out, '}');
+}
+
+void json_stop_added(struct json_out *out, const struct stop *stop, uint64_t live_keys)
+{
+    json_open(out, '{');
+    stop_members(out, stop);
+    json_member_u64(out, "live_keys", live_keys);
     json_close(out, '}');
 }
 

@@ -184,7 +184,7 @@ static bool make_keys(struct call *call, struct session *session, struct call_se
         }
         key->sandbox = session;
         session->keys[session->key_count++] = key->number;
-        json_key(out, call->judge, key, str_from(token.text));
+        json_key_changed(out, call->judge, key, str_from(token.text));
         mem_wipe(&token, sizeof(token));
     }
     return true;

@@ -524,6 +524,43 @@ struct str pack_nearest_operation(const struct pack *pack, struct str name)
     return nearest;
 }
 
+/* With "{id}" and its like as "*". */
+static struct str plain_template(struct str path, char (*room)[NAME_MAX_BYTES])
+{
+    size_t len = 0;
+
+    while (path.len > 0 && len + 2 < sizeof(*room)) {
+        struct str segment = str_take_until(&path, '/');
+        segment = str_starts(segment, STR("{")) ? STR("*") : segment;
+        if (len + segment.len + 1 >= sizeof(*room)) {
+            return STR_NONE;
+        }
+        memcpy(*room + len, segment.data, segment.len);
+        len += segment.len;
+        (*room)[len++] = '/';
+    }
+    return str_of(*room, len > 0 ? len - 1 : 0);
+}
+
+struct str pack_nearest_path(const struct pack *pack, struct str path)
+{
+    struct str nearest = STR_NONE;
+    size_t best = path.len / 3 + 1;
+    char room[NAME_MAX_BYTES];
+
+    if (path.len > NAME_MAX_BYTES) {
+        return STR_NONE;
+    }
+    for (size_t i = 0; i < pack->match_count; i++) {
+        size_t apart = distance(path, plain_template(pack->matches[i].path, &room));
+        if (apart < best) {
+            best = apart;
+            nearest = pack->matches[i].path;
+        }
+    }
+    return nearest;
+}
+
 enum body_encoding pack_encoding_of(const struct pack *pack, struct str path)
 {
     enum body_encoding encoding = ENCODING_ANY;

@@ -465,6 +465,8 @@ uint32_t config_find_host(const struct config *config, struct str host, uint32_t
 uint32_t pack_find_operation(const struct pack *pack, struct str name); /* or PACK_NONE */
 /* The loaded name that is nearest to a misspelt one; empty when nothing is near. */
 struct str pack_nearest_operation(const struct pack *pack, struct str name);
+/* The same of paths, where "*" is as near to "{id}" as one can be. */
+struct str pack_nearest_path(const struct pack *pack, struct str path);
 /* A path such as "/verify.twilio.com/v2/Services", as clients write it that know several hosts
  * but one base URL: takes the host off *path and gives its upstream.  PACK_NONE, and *path as it
  * was, when the first segment is no host of this pack. */

@@ -109,7 +109,10 @@ static int check_texts(const struct policy *policy, struct err *err)
             return err_set(err, "%s is longer than %zu bytes", texts[i].name, texts[i].max);
         }
         if (texts[i].is_name ? !is_name(texts[i].value) : !is_text(texts[i].value)) {
-            return err_set(err, "%s has characters that may not stand there", texts[i].name);
+            return err_set(err, "%s has characters that may not stand there; it is made of %s",
+                           texts[i].name,
+                           texts[i].is_name ? "letters, digits and _ - . @ :"
+                                            : "anything but control characters");
         }
     }
     if (policy->parent.len > 0 && !name_check(policy->parent, "key_")) {
@@ -193,15 +196,27 @@ static int check_entries(const struct policy *policy, const struct pack *pack, s
     return 0;
 }
 
+/* A duration as people say it: 86400 s is 24 h. */
+static uint64_t in_largest_unit(uint64_t ms, const char **ret_unit)
+{
+    uint64_t seconds = ms / 1000;
+
+    *ret_unit = seconds % 3600 == 0 ? "h" : seconds % 60 == 0 ? "min" : "s";
+    return seconds % 3600 == 0 ? seconds / 3600 : seconds % 60 == 0 ? seconds / 60 : seconds;
+}
+
 static int check_expiry(const struct policy *policy, const struct config *config, int64_t now_ms,
                         struct err *err)
 {
+    const char *unit;
+
     if (policy->expires_at_ms <= now_ms) {
         return err_set(err, "the key would already have expired");
     }
     if ((uint64_t)(policy->expires_at_ms - now_ms) > config->ttl_max_ms + CLOCK_SLACK_MS) {
-        return err_set(err, "a key may live %llu s at most on this server",
-                       (unsigned long long)(config->ttl_max_ms / 1000));
+        uint64_t most = in_largest_unit(config->ttl_max_ms, &unit);
+        return err_set(err, "a key may live %llu %s at most on this server (serve --ttl-max)",
+                       (unsigned long long)most, unit);
     }
     return 0;
 }
@@ -293,21 +308,18 @@ static int check_lists(const struct policy *policy, struct err *err)
     return 0;
 }
 
-static int unknown_vendor(const struct policy *policy, const struct config *config, struct err *err)
+int policy_unknown_vendor(const struct config *config, struct str vendor, struct err *err)
 {
     char names[ERR_TEXT_SIZE / 2] = "";
     size_t len = 0;
 
-    if (policy->vendor.len == 0) {
-        return err_set(err, "vendor is missing; a key is for one vendor");
-    }
     for (size_t i = 0; i < config->pack_count && len < sizeof(names) - 1; i++) {
         int wrote = snprintf(names + len, sizeof(names) - len, "%s%.*s", i == 0 ? "" : ", ",
                              STR_FMT(config->packs[i].vendor));
         len += wrote > 0 ? (size_t)wrote : 0;
     }
     return err_set(err, "vendor '%.*s' is not known here; there are: %s",
-                   STR_FMT(str_slice(policy->vendor, 0, LIMIT_NAME_BYTES)), names);
+                   STR_FMT(str_slice(vendor, 0, LIMIT_NAME_BYTES)), names);
 }
 
 int policy_check(const struct policy *policy, const struct config *config, int64_t now_ms,
@@ -316,7 +328,8 @@ int policy_check(const struct policy *policy, const struct config *config, int64
     uint32_t pack = config_find_pack(config, policy->vendor);
 
     if (pack == PACK_NONE) {
-        return unknown_vendor(policy, config, err);
+        return policy->vendor.len == 0 ? err_set(err, "vendor is missing; a key is for one vendor")
+                                       : policy_unknown_vendor(config, policy->vendor, err);
     }
     if (check_texts(policy, err) < 0 || check_money(policy, err) < 0 ||
         check_entries(policy, &config->packs[pack], err) < 0 || check_lists(policy, err) < 0) {

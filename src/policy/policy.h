@@ -66,6 +66,9 @@ bool policy_decode(struct str bytes, struct arena *arena, struct policy *ret);
 int policy_check(const struct policy *policy, const struct config *config, int64_t now_ms,
                  struct err *err);
 
+/* -1: that no pack is loaded for this vendor, and for which ones there are. */
+int policy_unknown_vendor(const struct config *config, struct str vendor, struct err *err);
+
 /* A deep copy. */
 struct policy *policy_copy(struct arena *arena, const struct policy *policy);
 
