@@ -177,6 +177,9 @@ void print_warnings(const json_t *key)
 
     json_array_foreach(json_object_get(key, "warnings"), at, text)
     {
-        (void)fprintf(stderr, "keybrake: note: %s\n", json_string_value(text));
+        char *plain = mem_copy_str(str_from(json_string_value(text)));
+        plain_text(plain);
+        (void)fprintf(stderr, "keybrake: note: %s\n", plain);
+        free(plain);
     }
 }
