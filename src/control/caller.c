@@ -211,13 +211,27 @@ static void begin_body(struct caller *c)
     caller_move(c, BODY);
 }
 
-/* True when there is something to caller_go on with. */
+/* Else a sender of single bytes would cost the square of its head. */
+static bool is_worth_parsing(const struct caller *c)
+{
+    struct str in = buf_str(&c->in);
+    struct str fresh = str_slice(in, c->parsed, in.len);
+
+    return c->ended || in.len >= 2 * c->parsed || in.len >= LIMIT_HEAD_BYTES ||
+           str_index(fresh, '\n', 0) < fresh.len;
+}
+
+/* True when there is something to go on with. */
 static bool take_head(struct caller *c)
 {
     struct http_problem problem;
     size_t used = 0;
     struct str bytes = buf_str(&c->in);
 
+    if (!is_worth_parsing(c)) {
+        return false;
+    }
+    c->parsed = bytes.len;
     switch (http_parse_request((char *)c->in.data + c->in.start, bytes.len, &c->head, &used,
                                &problem)) {
     case HTTP_MORE:
@@ -226,6 +240,7 @@ static bool take_head(struct caller *c)
         }
         return false;
     case HTTP_OK:
+        c->parsed = 0;
         if (keep_head(c, used)) {
             begin_body(c);
             return true;
