@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/mem.h"
 
 enum { SMALLEST = 16 };
@@ -32,8 +33,8 @@ static size_t home_of(const struct table *table, const void *key)
 
     memcpy(&word, key, table->key_size < sizeof(word) ? table->key_size : sizeof(word));
     word ^= word >> 32;
-    word *= 0x9e3779b97f4a7c15u;
-    word ^= word >> 29;
+    word *= table->secret;
+    word ^= word >> 32; /* the upper half is where a product by an unknown number is well mixed */
     return (size_t)word & (table->size - 1);
 }
 
@@ -61,6 +62,10 @@ void *table_find(const struct table *table, const void *key)
 
 static void grow(struct table *table)
 {
+    if (table->secret == 0) {
+        random_bytes(&table->secret, sizeof(table->secret));
+        table->secret |= 1;
+    }
     struct table bigger = *table;
 
     bigger.size = table->size == 0 ? SMALLEST : table->size * 2;

@@ -3,19 +3,22 @@
  * table: finds things by a key of fixed size, in an open-addressing table of pointers.
  *
  * The key is a field of the thing itself.  It must be spread well already (a digest, a random
- * number) or be at most 8 bytes (a counter), which are mixed here; so no key that a stranger
- * chooses goes in undigested.  The table never owns the things.
+ * number) or be at most 8 bytes (a counter), which are mixed here by a secret of the table's: an
+ * intruder in a gate chooses its numbers, and cannot choose where they go.  The table never owns
+ * the things.
  */
 #ifndef BASE_TABLE_H
 #define BASE_TABLE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct table {
     void **slots;
     size_t size; /* a power of two, or 0 */
     size_t count;
     size_t key_offset, key_size;
+    uint64_t secret; /* odd; 0 as long as nothing is in it */
 };
 
 #define TABLE_OF(type, field)                                                                      \

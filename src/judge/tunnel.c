@@ -116,7 +116,7 @@ void tunnels_gate_gone(struct peer *gate)
             audit(tunnel, "tunnel_closed", &done);
         }
         tunnel_free(tunnel);
-        at = 0; /* the table has changed */
+        at--; /* another may have moved to where it was */
     }
     table_clear(&gate->tunnels);
 }
