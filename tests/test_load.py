@@ -8,6 +8,7 @@ Short here; with --long each attack lasts longer and has more connections.
 import http.client
 import os
 import pathlib
+import resource
 import shutil
 import subprocess
 import sys
@@ -201,6 +202,37 @@ class Ceilings(Loaded):
         if not harness.SANITIZED:
             self.assertLess(self.resident("gate"), 80 << 20)
         self.eventually(lambda: self.keybrake.ask(self.good, "GET", "/x")[0] == 200, 15)
+
+
+class OneKey(Loaded):
+    """A sandbox that begins requests and never ends them takes its own room and nobody else's."""
+
+    options = ["--gates", "1"]
+    vendors = ["stripe"]
+
+    def begin(self, token):
+        connection = self.keybrake.connect()
+        connection.sendall(f"POST /stripe/v1/charges HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer"
+                           f" {token}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+                           f"Content-Length: 100\r\n\r\n".encode())
+        return connection
+
+    def test_unfinished_bodies(self):
+        soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(4096, most)), most))
+        greedy, other = self.issue(), self.issue()
+        held = [self.begin(greedy["token"]) for _ in range(1024)]
+        try:
+            with self.begin(greedy["token"]) as late:
+                late.settimeout(10)
+                answer = late.recv(4096).decode()
+            self.assertIn("HTTP/1.1 429 ", answer)
+            self.assertIn("1024 requests under way", answer)
+            self.assertEqual(self.charge(other, 100)[0], 200)
+        finally:
+            for connection in held:
+                connection.close()
+        self.eventually(lambda: self.charge(greedy, 100)[0] == 200, 10)
 
 
 class Descriptors(Loaded):

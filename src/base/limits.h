@@ -43,6 +43,7 @@ enum {
     LIMIT_CHILDREN_A_KEY = 10000,
     LIMIT_TENANTS = 100000,
     LIMIT_OPEN_ADMISSIONS_A_GATE = 4096,
+    LIMIT_REQUESTS_A_KEY = 1024, /* under way at one time: no key fills a gate */
 
     /* channels */
     LIMIT_FRAME_BYTES = 1536 * 1024, /* a judged body in one piece is the largest */

@@ -490,6 +490,11 @@ static bool rates_allow(struct judge *judge, struct decision *decision)
         struct rate_limits limits = {.per_minute = rules->policy.requests_per_minute,
                                      .per_day = rules->policy.requests_per_day,
                                      .at_once = rules->policy.concurrency};
+        /* Of its children's requests a parent has as many as there are children. */
+        if (key == decision->key &&
+            (limits.at_once == 0 || limits.at_once > LIMIT_REQUESTS_A_KEY)) {
+            limits.at_once = LIMIT_REQUESTS_A_KEY;
+        }
         switch (rate_check(&key->rate, &limits, judge->clock.now_ms, judge->clock.day,
                            &decision->retry_after_s)) {
         case RATE_OK:
