@@ -99,6 +99,41 @@ static size_t utf8_at(struct str s, size_t at)
     return 0;
 }
 
+/* The character that the sequence of `len` bytes of text at `at` stands for. */
+static uint32_t character_at(struct str s, size_t at, size_t len)
+{
+    uint32_t c = (uint32_t)decoded_at(s, at) & (0x7fu >> (len / 3));
+
+    for (size_t k = 3; k < len; k += 3) {
+        c = c << 6 | ((uint32_t)decoded_at(s, at + k) & 0x3f);
+    }
+    return c;
+}
+
+/* Characters that whoever normalises (NFC, NFKC, a code page's best fit) turns into one that we
+ * refuse when it is encoded. */
+static const char *refusal_of_character(uint32_t c)
+{
+    static const uint32_t slashes[] = {
+        0x2044, 0x2215, 0x29f8, 0xff0f, 0x2100, 0x2101, 0x2105, 0x2106, /* '/', and in "a/c" */
+        0x2216, 0x29f5, 0x29f9, 0xfe68, 0xff3c,                         /* '\' */
+        0x037e,                                                         /* ';' */
+    };
+
+    for (size_t i = 0; i < sizeof(slashes) / sizeof(slashes[0]); i++) {
+        if (c == slashes[i]) {
+            return "the path has a character that some take for a slash, backslash or ';'";
+        }
+    }
+    return NULL;
+}
+
+/* So many dots some make of it; 0: none. */
+static size_t dots_in(uint32_t c)
+{
+    return c == 0x2024 || c == 0xfe52 || c == 0xff0e ? 1 : c == 0x2025 ? 2 : 0;
+}
+
 /* What is at a '%': its length in *ret_len, or why it is refused. */
 static const char *check_encoded(struct str s, size_t at, size_t *ret_len)
 {
@@ -110,7 +145,8 @@ static const char *check_encoded(struct str s, size_t at, size_t *ret_len)
     }
     if (c >= 0x80) {
         *ret_len = utf8_at(s, at);
-        return *ret_len == 0 ? "the path has encoded bytes that are not UTF-8" : NULL;
+        return *ret_len == 0 ? "the path has encoded bytes that are not UTF-8"
+                             : refusal_of_character(character_at(s, at, *ret_len));
     }
     const char *why = refusal_of(c);
     return why == NULL && c == '%' ? refusal_of_twice(s, at) : why;
@@ -126,15 +162,32 @@ static bool is_path_byte(char c)
            (c != '\0' && memchr(others, c, sizeof(others) - 1) != NULL);
 }
 
+/* "." and "..", also of what some make dots of.  The encodings in it are good. */
+static bool is_dot_segment(struct str segment)
+{
+    size_t dots = 0;
+
+    for (size_t at = 0; at < segment.len;) {
+        bool coded = segment.data[at] == '%';
+        size_t len = coded ? utf8_at(segment, at) : 1;
+        size_t here = segment.data[at] == '.' ? 1
+                      : coded && len > 0      ? dots_in(character_at(segment, at, len))
+                                              : 0;
+        if (here == 0) {
+            return false;
+        }
+        dots += here;
+        at += len;
+    }
+    return dots == 1 || dots == 2;
+}
+
 static const char *check_segment(struct str segment, bool last)
 {
     if (segment.len == 0 && !last) {
         return "the path has an empty segment";
     }
-    if (str_equal(segment, STR(".")) || str_equal(segment, STR(".."))) {
-        return "the path has a dot segment";
-    }
-    return NULL;
+    return is_dot_segment(segment) ? "the path has a dot segment" : NULL;
 }
 
 static const char *check_path(struct str path)

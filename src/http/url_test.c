@@ -91,6 +91,23 @@ static void test_paths(void)
         PATH(false, "/%2525252f"),
         PATH(false, "/%25%32%66"),
         PATH(false, "/%25%2f"),
+        PATH(false, "/a%ef%bc%8fb"), /* FULLWIDTH SOLIDUS */
+        PATH(false, "/a%E2%81%84b"), /* FRACTION SLASH */
+        PATH(false, "/a%e2%88%95b"), /* DIVISION SLASH */
+        PATH(false, "/a%e2%88%96b"), /* SET MINUS */
+        PATH(false, "/a%ef%bc%bcb"), /* FULLWIDTH REVERSE SOLIDUS */
+        PATH(false, "/%e2%84%80"),   /* ACCOUNT OF: "a/c" */
+        PATH(false, "/a%cd%beb"),    /* GREEK QUESTION MARK is ';' */
+        PATH(false, "/%ef%bc%8e/a"), /* FULLWIDTH FULL STOP */
+        PATH(false, "/a/%ef%bc%8e%EF%BC%8E"),
+        PATH(false, "/a/.%e2%80%a4/b"), /* ONE DOT LEADER */
+        PATH(false, "/a/%e2%80%a5/b"),  /* TWO DOT LEADER */
+        PATH(false, "/a/%ef%b9%92./b"), /* SMALL FULL STOP */
+        PATH(true, "/a/%e2%80%a6/b"),   /* HORIZONTAL ELLIPSIS: three, and no segment */
+        PATH(true, "/a/.%ef%bc%8e."),
+        PATH(true, "/a%ef%bc%8eb"),
+        PATH(true, "/%e2%80%a4a"),
+        PATH(true, "/%ef%bc%88%ef%bc%91%ef%bc%89.md"), /* other fullwidth forms: file names */
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -221,6 +221,31 @@ static struct str fold_path(struct str path, char *folded)
     return without_slash(str_of(folded, path.len));
 }
 
+/* As a server may read a request's path that decodes before it looks for '?' and '#', and does
+ * not mind what stands behind a name. */
+static struct str fold_request(struct str path, char *folded)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < path.len; i++) {
+        char c = path.data[i];
+        int high = c == '%' && i + 2 < path.len ? ascii_hex_value(path.data[i + 1]) : -1;
+        int low = high >= 0 ? ascii_hex_value(path.data[i + 2]) : -1;
+        if (low >= 0) {
+            c = (char)(high << 4 | low);
+            i += 2;
+        }
+        if (c == '?' || c == '#') {
+            break;
+        }
+        folded[len++] = ascii_lower(c);
+    }
+    while (len > 1 && memchr(" ./", folded[len - 1], 3) != NULL) {
+        len--;
+    }
+    return str_of(folded, len);
+}
+
 /* A folded path without a known ending: "/accounts.json" is "/accounts". */
 static struct str without_ending(struct str folded)
 {
@@ -483,7 +508,7 @@ const struct pack_operation *match_guarded(const struct pack *pack, struct str p
     if (path.len > sizeof(folded)) {
         return NULL;
     }
-    struct str lower = fold_path(path, folded);
+    struct str lower = fold_request(path, folded);
     const struct pack_match *found = find(&pack->index->guarded, STR_NONE, lower);
     if (found == NULL) {
         found = find(&pack->index->guarded, STR_NONE, without_ending(lower));
