@@ -70,6 +70,7 @@ enum {
 
     /* judge timers */
     LIMIT_COMMIT_MS = 2000,
+    LIMIT_SETTLE_WAIT_MS = 5 * 1000, /* an answer, for its settlement to be durable */
     LIMIT_BEGIN_BY_MS = 10 * 1000,
     LIMIT_IN_FLIGHT_WAIT_MS =
         10 * 1000, /* for the request before it under the same idempotency key */

@@ -318,12 +318,29 @@ static bool outcome_is_refusal(const struct request *request, enum verdict *ret_
     return true;
 }
 
+/* There is an answer, and no room to write down what it cost: the client is not kept for longer.
+ * What it cost is counted nevertheless, as soon as there is room. */
+static void tell_unsettled(struct request *request)
+{
+    struct judge *judge = request->judge;
+
+    if (!request->withheld || request->has_done || request->answered ||
+        loop_now_ms(judge->loop) - request->settled_ms < LIMIT_SETTLE_WAIT_MS) {
+        return;
+    }
+    (void)refuse(&request->decision, VERDICT_OUTCOME_UNKNOWN,
+                 "the vendor has answered, but the ledger cannot be written at the moment, and no "
+                 "answer about money is given before it is; the request may have taken effect");
+    request_send_denial(request);
+    request->decision.verdict = VERDICT_ALLOWED;
+}
+
 static void tell_client(struct request *request)
 {
     enum verdict verdict = VERDICT_DENIED;
     const char *why = "";
 
-    if (request->has_done || !outcome_is_refusal(request, &verdict, &why)) {
+    if (request->has_done || request->answered || !outcome_is_refusal(request, &verdict, &why)) {
         return;
     }
     if (request->outcome.detail.len > 0) {
@@ -343,6 +360,7 @@ static void on_settled(void *ctx, bool durable)
 
     if (!durable) {
         /* The rows stay in the journal; the answer waits until they are written. */
+        tell_unsettled(request);
         record_wait(judge, &request->waiter, on_settled, request);
         return;
     }
@@ -369,6 +387,7 @@ static void settle(struct request *request)
     }
     if (request->has_hold) {
         request_move(request, REQUEST_RELEASE);
+        request->settled_ms = loop_now_ms(judge->loop);
         record_wait(judge, &request->waiter, on_settled, request);
         return;
     }

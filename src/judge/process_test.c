@@ -1175,6 +1175,30 @@ static void test_full_disk(void)
     end();
 }
 
+/* Whoever waits for an answer waits so long at most; the money is counted when there is room. */
+static void test_full_for_long(void)
+{
+    wipe_store();
+    begin();
+    struct issued key = issue(10);
+    uint64_t running = pay(&key, "k", "a");
+    struct given given = granted(running);
+    tell(VAULT, MESSAGE_SENT, &(struct message_sent){.grant = given.grant});
+    t.full = true;
+    tell(VAULT, MESSAGE_OUTCOME,
+         &(struct message_outcome){
+             .grant = given.grant, .outcome = OUTCOME_ANSWERED, .status = 402, .complete = true});
+    CHECK(!wait_for(t.fds[GATE], LIMIT_SETTLE_WAIT_MS - 1000)); /* not at once */
+    CHECK(denied(running, "outcome_unknown") == 502);
+    done(running, given.grant);
+    CHECK(silent(VAULT) && silent(GATE)); /* and once */
+    t.full = false;
+    (void)expect(VAULT, MESSAGE_RELEASE);
+    CHECK(shows(&key, "0.00", "0.00", "10.00"));
+    CHECK(silent(GATE));
+    end();
+}
+
 /* ---- tunnels ---- */
 
 static uint64_t open_tunnel(const struct issued *key, const char *host, uint32_t port)
@@ -1506,6 +1530,7 @@ int main(void)
     test_revoke_again();
     test_restart();
     test_full_disk();
+    test_full_for_long();
     test_impostor_gate();
     test_tunnels();
     test_lost_dials();

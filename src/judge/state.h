@@ -285,7 +285,8 @@ struct request {
     uint32_t answer_rule; /* as granted; 0: none */
     uint64_t self_key;    /* of a key that ends itself */
     bool has_outcome, has_answer_facts, has_done, settled, answered;
-    int64_t posted; /* by this request, above what was posted under its hold before */
+    uint64_t settled_ms; /* on the loop's clock */
+    int64_t posted;      /* by this request, above what was posted under its hold before */
     struct message_outcome outcome;
     struct message_facts answer_facts;
     struct message_done done;
