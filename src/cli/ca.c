@@ -177,6 +177,10 @@ void ca_ensure(const char *directory)
     char path[PATH_SIZE];
     struct err err = {""};
 
+    (void)snprintf(path, sizeof(path), "%s/vault", directory);
+    if (access(path, F_OK) < 0) {
+        return; /* there is no data directory: the parent says so */
+    }
     (void)snprintf(path, sizeof(path), "%s/vault/ca", directory);
     if (access(path, F_OK) == 0 || errno != ENOENT) {
         return;

@@ -166,6 +166,15 @@ static void look_at_disk(struct findings *findings, const char *data_dir)
     doctor_say(one, "%s is %llu %% full", data_dir, used);
 }
 
+static bool has_database(const char *dir)
+{
+    char path[4096];
+    struct stat about;
+
+    (void)snprintf(path, sizeof(path), "%s/db/keybrake.db", dir);
+    return stat(path, &about) == 0;
+}
+
 static void look_at_data(struct findings *findings, const char *data_dir)
 {
     char path[4096];
@@ -179,7 +188,11 @@ static void look_at_data(struct findings *findings, const char *data_dir)
         doctor_say(one, "%s can be written by others", data_dir);
     } else if (stat(path, &about) < 0) {
         one->grade = WEAKER;
-        one->mend = errno == ENOENT ? "run: keybrake init" : "run doctor as the user of serve";
+        one->mend = errno != ENOENT ? "run doctor as the user of serve"
+                    : has_database(data_dir)
+                        ? "unless the service manager hands it in (keybrake-vault-key), put it "
+                          "back from a backup: nothing that is stored opens without it"
+                        : "run: keybrake init";
         doctor_say(one, "%s: %s", path, strerror(errno));
     } else if ((about.st_mode & 077) != 0) {
         one->grade = BROKEN;
@@ -256,15 +269,6 @@ static void print_json(const struct findings *findings)
     json_close(&out, '}');
     (void)printf("%.*s\n", STR_FMT(buf_str(&text)));
     buf_clear(&text);
-}
-
-static bool has_database(const char *dir)
-{
-    char path[4096];
-    struct stat about;
-
-    (void)snprintf(path, sizeof(path), "%s/db/keybrake.db", dir);
-    return stat(path, &about) == 0;
 }
 
 /* The rule on which everything stands, once more from the rows. */

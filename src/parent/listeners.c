@@ -12,11 +12,27 @@
 #include "base/mem.h"
 #include "parent/address.h"
 
+/* What whoever starts the server can do about it. */
+static const char *remedy(int problem)
+{
+    switch (problem) {
+    case EADDRINUSE:
+        return "; `ss -ltnp` shows who has it: stop that, or choose another port";
+    case EACCES:
+        return "; ports below 1024 take root, or CAP_NET_BIND_SERVICE";
+    case EADDRNOTAVAIL:
+        return "; this machine has no such address (`ip address` shows those that it has)";
+    default:
+        return "";
+    }
+}
+
 static int fail(int fd, struct err *err, const char *what, const char *text)
 {
-    int rc = err_errno(err, "cannot %s %s", what, text);
+    int problem = errno;
+
     (void)close(fd);
-    return rc;
+    return err_set(err, "cannot %s %s: %s%s", what, text, strerror(problem), remedy(problem));
 }
 
 static int open_tcp(const struct address *address, const char *text, struct err *err)
@@ -175,14 +191,14 @@ int listeners_open(struct listeners *listeners, const struct settings *settings,
     listeners->all = mem_array(doors + 2, sizeof(struct listener));
     for (size_t i = 0; i < doors; i++) {
         if (open_door(listeners, settings, i, err) < 0) {
-            return -1;
+            return err_prefix(err, "--listen");
         }
     }
     struct listener *control = &listeners->all[listeners->count++];
     *control = (struct listener){
         .number = (uint32_t)doors, .control = true, .tls = settings_control_tls(settings)};
     if (open_one(control, settings->control, 1, 0600, (gid_t)-1, err) < 0) {
-        return -1;
+        return err_prefix(err, "--control");
     }
     return open_control_socket(listeners, doors + 1, data_dir, control_group, err);
 }

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "os/confine.h"
+#include "os/service.h"
 #include "parent/data_dir.h"
 #include "parent/files.h"
 #include "parent/house.h"
@@ -50,7 +51,8 @@ struct parent {
     int lock_fd;
     struct listeners listeners;
     struct files files;
-    struct loop_timer resolver, stage_end;
+    struct loop_timer resolver, stage_end, alive;
+    struct service service;
     bool reloading, reload_again, announced;
     size_t stage;         /* STAGES: all told to go */
     uint64_t stopping_ms; /* since when */
@@ -141,6 +143,15 @@ static void announce_control(const struct parent *parent, struct buf *line)
     }
 }
 
+static void stay_alive(void *ctx)
+{
+    struct parent *parent = ctx;
+
+    service_alive(&parent->service);
+    loop_timer_set(parent->loop, &parent->alive, parent->service.watchdog_ms / 2, stay_alive,
+                   parent);
+}
+
 static void on_ready(void *ctx)
 {
     struct parent *parent = ctx;
@@ -157,7 +168,13 @@ static void on_ready(void *ctx)
     announce_control(parent, &line);
     (void)printf("%.*s", STR_FMT(buf_str(&line)));
     (void)fflush(stdout);
+    buf_cut(&line, buf_len(&line) - 1); /* the line's end */
+    (void)buf_add_char(&line, '\0');
+    service_ready(&parent->service, buf_str(&line).data);
     buf_clear(&line);
+    if (parent->service.watchdog_ms > 0) {
+        stay_alive(parent);
+    }
 }
 
 static void on_unsealed(void *ctx, const struct message_compiled *message, int fd)
@@ -342,7 +359,10 @@ static void on_recompiled(void *ctx, const struct message_compiled *message, int
     house_dismiss(&parent->house.check);
     parent->reloading = false;
     if (rc < 0) {
+        char status[ERR_TEXT_SIZE + 64];
         log_error("reload", "nothing has changed: %s", err.text);
+        (void)snprintf(status, sizeof(status), "reload refused, nothing has changed: %s", err.text);
+        service_ready(&parent->service, status);
         if (fd >= 0) {
             (void)close(fd);
         }
@@ -353,6 +373,7 @@ static void on_recompiled(void *ctx, const struct message_compiled *message, int
         house_send_config(&parent->house);
         house_send_certificate(&parent->house);
         house_send_resolver(&parent->house);
+        service_ready(&parent->service, "reloaded");
     }
 }
 
@@ -367,6 +388,7 @@ static void reload(struct parent *parent)
     }
     parent->reload_again = false;
     parent->reloading = true;
+    service_reloading(&parent->service);
     ask_check(parent, on_recompiled);
 }
 
@@ -443,6 +465,7 @@ static void stop(struct parent *parent)
         return;
     }
     log_info("stopping", "requests under way are finished");
+    service_stopping(&parent->service);
     parent->stopping_ms = loop_now_ms(parent->loop);
     house_stop(&parent->house);
     loop_timer_set(parent->loop, &parent->stage_end, stages[0].wait_ms, on_stage_end, parent);
@@ -535,6 +558,7 @@ static int begin(struct parent *parent, struct err *err)
     parent->house.loop = parent->loop;
     harden();
     if (!parent->options->check_only) {
+        service_find(&parent->service);
         log_support();
     }
     ask_check(parent, on_compiled);
@@ -549,6 +573,7 @@ static void end(struct parent *parent)
         house_clear(&parent->house);
         loop_timer_stop(parent->loop, &parent->resolver);
         loop_timer_stop(parent->loop, &parent->stage_end);
+        loop_timer_stop(parent->loop, &parent->alive);
         int fd = parent->signals.fd;
         loop_unwatch(parent->loop, &parent->signals);
         if (fd >= 0) {

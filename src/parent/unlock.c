@@ -100,13 +100,25 @@ static int open_key(const struct unlock *unlock, struct secret *key, struct err 
     return rc;
 }
 
+static int no_key(const struct unlock *unlock, struct err *err)
+{
+    if (unlock->key_errno != ENOENT) {
+        return err_set(err, "cannot open '%s': %s", unlock->path, strerror(unlock->key_errno));
+    }
+    return err_set(err,
+                   "there is no vault key '%s': put it back from a backup, or have the service "
+                   "manager hand it in (keybrake-vault-key); without it nobody opens what is "
+                   "stored, and a new data directory is needed",
+                   unlock->path);
+}
+
 /* The descriptor of the key in secret memory; -1 with the reason. */
 static int unlock_key(const struct unlock *unlock, struct err *err)
 {
     struct secret key = {0};
 
     if (unlock->key_fd < 0) {
-        return err_set(err, "cannot open '%s': %s", unlock->path, strerror(unlock->key_errno));
+        return no_key(unlock, err);
     }
     int fd = secret_fd_new(sizeof(struct vault_key), err);
     if (fd < 0) {
