@@ -90,7 +90,7 @@ class Variables(harness.Case):
         again = self.keybrake.run("key", "issue", "--vendor", "stripe", "--cap", "1", "--allow",
                                   "/v1/balance", "--id-file", place, check=False)
         self.assertEqual(again.returncode, 1)
-        self.assertIn("cannot be written", again.stderr)
+        self.assertIn("nothing was issued", again.stderr)
 
 
 class Snippets(harness.Case):
