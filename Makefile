@@ -6,7 +6,7 @@ MAKEFLAGS += --no-builtin-rules
 
 PROGRAMS := src/cli/keybrake.c
 TESTS    := $(wildcard src/*/*_test.c)
-IMPOSTORS := $(wildcard tests/impostor/*.c)
+IMPOSTORS := $(wildcard tests/impostor/*.c tests/faults/*.c)
 SIM      := $(wildcard tests/sim/*.c)
 FUZZERS  := $(wildcard fuzz/fuzz_*.c)
 CORE     := $(filter-out $(PROGRAMS) $(TESTS),$(wildcard src/*/*.c))

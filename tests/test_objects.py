@@ -456,6 +456,24 @@ class LostAnswers(Objects):
         self.eventually(lambda: [r["reason"] for r in self.audit(key=key["id"])
                                  if r["event"] == "resolved"] == ["object_looked_up"])
 
+    def test_what_went_astray_together_is_found_together(self):
+        """After a crash all that was under way is looked for; a page of events serves all."""
+        count, key = 40, self.issue()
+        before = len(self.double.calls)
+        self.double.lose_answers = 2 * count
+        threads = [threading.Thread(target=self.post, args=(key, "/v1/payment_intents"), kwargs={
+            "amount": 100 + i, "currency": "usd", "confirm": "true",
+            "payment_method": "pm_card_visa"}) for i in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.double.lose_answers = 0
+        total = sum(100 + i for i in range(count)) / 100
+        self.eventually(lambda: self.money(key) == (total, 0), 30)
+        pages = [c for c in self.double.calls[before:] if c["path"].startswith("/v1/events")]
+        self.assertLess(len(pages), 5 * count)  # each for itself reads nine
+
     def test_an_open_one_stays_held(self):
         key = self.issue()
         self.double.lose_answers = 2

@@ -43,20 +43,23 @@ static struct str part_of(const struct message_facts *facts, uint32_t event, uin
                                                                         : STR_NONE;
 }
 
-void events_read(const struct pack_events *events, const struct message_facts *facts,
-                 struct str vendor_key, struct str kind, struct events_found *ret)
+bool events_read(const struct pack_events *events, const struct message_facts *facts,
+                 void (*visit)(void *ctx, const struct event *event), void *ctx,
+                 struct str *ret_last)
 {
-    *ret = (struct events_found){.more = false};
+    bool more =
+        facts->fact_count > 0 && facts->facts[0].kind == FACT_BOOL && facts->facts[0].number == 1;
+
+    *ret_last = STR_NONE;
     for (uint32_t i = 0; i < events->count; i++) {
         struct str id = part_of(facts, i, PACK_EVENT_ID);
-        struct str object = part_of(facts, i, PACK_EVENT_OBJECT);
-        ret->last = id.len > 0 ? id : ret->last;
-        if (vendor_key.len > 0 && str_equal(part_of(facts, i, PACK_EVENT_KEY), vendor_key) &&
-            str_equal(part_of(facts, i, PACK_EVENT_KIND), kind) && cost_is_object_id(object)) {
-            ret->object = object;
-            return;
+        const struct event event = {.key = part_of(facts, i, PACK_EVENT_KEY),
+                                    .object = part_of(facts, i, PACK_EVENT_OBJECT),
+                                    .kind = part_of(facts, i, PACK_EVENT_KIND)};
+        *ret_last = id.len > 0 ? id : *ret_last;
+        if (event.key.len > 0 && cost_is_object_id(event.object)) {
+            visit(ctx, &event);
         }
     }
-    ret->more = facts->fact_count > 0 && facts->facts[0].kind == FACT_BOOL &&
-                facts->facts[0].number == 1 && cost_is_object_id(ret->last);
+    return more && cost_is_object_id(*ret_last);
 }

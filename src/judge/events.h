@@ -15,14 +15,14 @@
 struct str events_query(struct arena *arena, const struct pack_events *events, int64_t opened_at_ms,
                         unsigned looks, struct str after);
 
-struct events_found {
-    struct str object; /* of the event that our key caused; empty: it is not on this page */
-    struct str last;   /* the page's last event */
-    bool more;         /* there is another page behind it */
+/* One that a request with an idempotency key caused.  The object's id can stand in a path. */
+struct event {
+    struct str key, object, kind;
 };
 
-/* Reads one page: the object must be of the kind, its id one that can stand in a path. */
-void events_read(const struct pack_events *events, const struct message_facts *facts,
-                 struct str vendor_key, struct str kind, struct events_found *ret);
+/* Visits those of one page.  True when there is another page behind it: after *ret_last. */
+bool events_read(const struct pack_events *events, const struct message_facts *facts,
+                 void (*visit)(void *ctx, const struct event *event), void *ctx,
+                 struct str *ret_last);
 
 #endif

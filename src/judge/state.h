@@ -356,7 +356,7 @@ struct judge {
     size_t idempotency_secret_len;
 
     /* requests */
-    struct table grants, fetches, turns, objects, watches;
+    struct table grants, fetches, turns, objects, watches, searches;
     unsigned watching; /* fetches of watches that are under way */
     struct list free_requests;
     size_t open_requests;

@@ -16,6 +16,7 @@
 #include "judge/keys.h"
 #include "judge/objects.h"
 #include "judge/record.h"
+#include "judge/search.h"
 #include "judge/settle.h"
 #include "judge/turn.h"
 #include "judge/vendor_key.h"
@@ -51,6 +52,7 @@ struct watch {
 void watches_init(struct judge *judge)
 {
     judge->watches = TABLE_OF(struct watch, hold);
+    searches_init(judge);
 }
 
 static bool is_busy(const struct watch *watch)
@@ -71,6 +73,7 @@ static void forget(struct watch *watch)
         record_forget(watch->waiter);
         free(watch->waiter);
     }
+    search_over(judge, watch->hold);
     (void)table_remove(&judge->watches, &watch->hold);
     free(watch->after);
     free(watch);
@@ -179,6 +182,7 @@ void watch_hold(struct judge *judge, const struct hold *hold)
         watch->hold = hold->number;
         watch->judge = judge;
         table_add(&judge->watches, watch);
+        search_begin(judge, hold);
     }
     watch->state = hold->row.state;
     watch->doubt = hold->doubt;
@@ -373,11 +377,25 @@ static void on_object(void *ctx, const struct fetch_answer *answer)
     look_later(watch);
 }
 
-static void found_object(struct watch *watch, struct hold *hold, struct str id)
+/* The page was asked for by one, and may tell of others: after a crash all of them were sent in the
+ * same seconds, and each page that is read is read for all. */
+static void on_event(void *ctx, const struct event *event)
 {
-    holds_name_object(watch->judge, hold, id);
+    const struct watch *asked = ctx;
+    struct judge *judge = asked->judge;
+    struct hold *hold = search_find(judge, holds_find(judge, asked->hold), event->key);
+    struct watch *watch = hold == NULL ? NULL : table_find(&judge->watches, &hold->number);
+    const struct pack_object *kind = hold == NULL ? NULL : subject_of(judge, hold).kind;
+
+    if (watch == NULL || kind == NULL || !str_equal(kind->name, event->kind)) {
+        return;
+    }
+    search_over(judge, hold->number);
+    holds_name_object(judge, hold, event->object);
     watch->pages = 0;
-    again_in(watch, 0);
+    if (!is_busy(watch)) {
+        again_in(watch, 0);
+    }
 }
 
 static void on_events(void *ctx, const struct fetch_answer *answer)
@@ -395,16 +413,15 @@ static void on_events(void *ctx, const struct fetch_answer *answer)
         look_later(watch);
         return;
     }
-    struct events_found found;
-    events_read(&subject.pack->events, answer->facts, hold->row.vendor_key, subject.kind->name,
-                &found);
-    if (found.object.len > 0) {
-        found_object(watch, hold, found.object);
+    struct str last;
+    bool more = events_read(&subject.pack->events, answer->facts, on_event, watch, &last);
+    if (hold->row.object.len > 0) {
+        again_in(watch, 0);
         return;
     }
-    if (found.more && ++watch->pages < PAGES_MAX) {
+    if (more && ++watch->pages < PAGES_MAX) {
         free(watch->after);
-        watch->after = mem_copy_str(found.last);
+        watch->after = mem_copy_str(last);
         again_in(watch, 0);
         return;
     }
