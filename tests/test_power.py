@@ -54,7 +54,7 @@ class Control(unittest.TestCase):
 class PowerCuts(oracle.FaultCase):
     @classmethod
     def setUpClass(cls):
-        cls.disk = power.Disk()
+        cls.disk = power.Disk(1024 if cls.long else 64)
         cls.addClassCleanup(cls.disk.remove)
         super().setUpClass()
 
@@ -120,7 +120,7 @@ class BrokenDisk(oracle.FaultCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.disk = power.Disk()
+        cls.disk = power.Disk(1024 if cls.long else 64)
         cls.addClassCleanup(cls.disk.remove)
         super().setUpClass()
 
@@ -157,7 +157,7 @@ class FullDisk(oracle.FaultCase):
     def setUpClass(cls):
         cls.root = harness.pathlib.Path(harness.tempfile.mkdtemp(prefix="keybrake-full-"))
         cls.root.chmod(0o755)
-        power.run("mount", "-t", "tmpfs", "-o", "size=24m,mode=755", "keybrake-full", str(cls.root))
+        power.run("mount", "-t", "tmpfs", "-o", f"size={200 if cls.long else 24}m,mode=755", "keybrake-full", str(cls.root))
         cls.addClassCleanup(lambda: (power.run("umount", "-l", str(cls.root)), cls.root.rmdir()))
         super().setUpClass()
 
