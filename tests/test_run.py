@@ -6,8 +6,10 @@ import json
 import os
 import pathlib
 import shutil
+import select
 import signal
 import socket
+import statistics
 import subprocess
 import threading
 import time
@@ -272,6 +274,98 @@ class Sessions(Case):
                           if k["status"] == "active" and k["label"] == "sh"], [])
 
 
+def wait_for_deaths(pids):
+    """How long until each of them is gone, in ms; by their descriptors, not by looking again."""
+    began = time.monotonic()
+    fds = [os.pidfd_open(pid) for pid in pids]
+    for fd in fds:
+        if not select.select([fd], [], [], 10)[0]:
+            raise AssertionError("still alive after 10 s")
+        os.close(fd)
+    return (time.monotonic() - began) * 1000
+
+
+class Promptly(Case):
+    """A key is dead 100 ms after whatever held its sandbox was killed.  When, is what the judge wrote
+    into the audit; since when, our own clock.  Beside it stands how long this machine takes to let
+    anybody hear of a death at all, which on a busy one is most of it, and is allowed on top."""
+
+    BOUND_MS = 100
+    TIMES = 5
+
+    def hearing_ms(self):
+        """The slowest of five plain processes that are killed."""
+        slowest = 0
+        for _ in range(5):
+            other = subprocess.Popen(["sleep", "60"])
+            other.kill()
+            slowest = max(slowest, wait_for_deaths([other.pid]))
+            other.wait()
+        return slowest
+
+    def revoked_at(self, key_id):
+        rows = [row for row in self.audit(key=key_id) if row["reason"] == "key_revoked"]
+        return rows and harness.when(rows[0]["at"]).timestamp()
+
+    def delays(self, kill):
+        took = []
+        for _ in range(self.TIMES):
+            with self.running("sh", "-c", "echo up; exec sleep 60") as process:
+                self.assertEqual(process.stdout.readline(), "up\n")
+                key = self.key_of("active")["id"]
+                began = time.time()
+                kill(process)
+                took.append((self.eventually(lambda key=key: self.revoked_at(key)) - began) * 1000)
+        return took
+
+    def check(self, kill):
+        took = self.delays(kill)
+        heard = self.hearing_ms()
+        print(f"# {self._testMethodName}: dead after {', '.join(f'{ms:.0f}' for ms in took)} ms; a plain"
+              f" process's death is heard of after up to {heard:.0f}")
+        self.assertLess(statistics.median(took), self.BOUND_MS + heard, took)
+
+    def test_of_the_launcher(self):
+        self.check(lambda process: process.kill())
+
+    def test_of_init(self):
+        def kill(process):
+            children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+            os.kill(int(children.split()[0]), signal.SIGKILL)
+        self.check(kill)
+
+    def test_of_the_command(self):
+        def kill(process):
+            init = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0]
+            os.kill(int(pathlib.Path(f"/proc/{init}/task/{init}/children").read_text().split()[0]),
+                    signal.SIGKILL)
+        self.check(kill)
+
+
+class PromptlyWithTheServer(Promptly):
+    """Of the server itself only the parent is killed: no process that would serve a key outlives it."""
+
+    deaths_expected = True
+    test_of_the_launcher = test_of_init = test_of_the_command = None
+
+    def test_of_the_parent(self):
+        mark = f"98{os.getpid()}8"
+        with self.running("sleep", mark) as process:
+            self.eventually(lambda: survivors(mark))
+            house = [pid for pids in self.keybrake.pids().values() for pid in pids]
+            inside = survivors(mark)
+            os.kill(self.keybrake.process.pid, signal.SIGKILL)
+            took = wait_for_deaths([pid for pid in house if pid != self.keybrake.process.pid] + inside)
+            heard = self.hearing_ms()
+            print(f"# every process gone after {took:.0f} ms; a plain one's death is heard of after up to"
+                  f" {heard:.0f}")
+            self.assertLess(took, self.BOUND_MS + heard)
+            self.assertEqual(process.wait(5), 125)
+        self.keybrake.kill()
+        self.keybrake.start()
+        self.assertTrue(self.key_of("revoked"))
+
+
 class Lifecycle(Case):
     def test_kill_of_the_launcher(self):
         mark = f"sleep 98{os.getpid()}1"
@@ -279,9 +373,7 @@ class Lifecycle(Case):
             self.eventually(lambda: len(survivors(mark.split()[1])) >= 3)
             key = self.key_of("active")
             process.kill()
-            began = time.monotonic()
-            self.eventually(lambda: self.key_of("revoked"))
-            self.assertLess(time.monotonic() - began, 0.3)
+            self.eventually(lambda: self.key_of("revoked"))  # how soon, see Promptly
             self.assertEqual(self.key_of()["id"], key["id"])
             self.eventually(lambda: survivors(mark.split()[1]) == [] or None, 3)
             row = self.eventually(lambda: self.ended(process.session))
