@@ -366,6 +366,78 @@ class PromptlyWithTheServer(Promptly):
         self.assertTrue(self.key_of("revoked"))
 
 
+MEMORY = "x = bytearray(200 << 20); print('had it', flush=True)"
+FORKS = ("import os, sys, time\nmade = 0\ntry:\n    while made < 200:\n        if os.fork() == 0:\n"
+         "            time.sleep(20)\n        made += 1\nexcept OSError as refused:\n"
+         "    print(made, refused.strerror, flush=True)\n")
+
+
+def groups():
+    return [one for one in pathlib.Path("/sys/fs/cgroup").rglob("keybrake-run-*") if one.is_dir()]
+
+
+class Limits(Case):
+    """Of a sandbox as a whole: by a control group where one can be made, else refused (memory) or by the
+    user's own limit within its user namespace (processes)."""
+
+    tiers = ([], ["--tier", "notify"])
+
+    def limited(self, *options):
+        """Can a group be made here?  Else the test is skipped, with keybrake's own words."""
+        done = self.sandbox("true", options=["--memory", "64M", *options])
+        if done.returncode == 125 and "limit" in done.stderr:
+            self.skipTest(done.stderr.strip())
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_memory(self):
+        for tier in self.tiers:
+            self.limited(*tier)
+            done = self.sandbox("/usr/bin/python3", "-c", MEMORY, options=["--memory", "64M", *tier])
+            self.assertNotIn("had it", done.stdout)
+            self.assertIn(done.returncode, (1, 137), done.stderr)
+            done = self.sandbox("/usr/bin/python3", "-c", MEMORY, options=["--memory", "1G", *tier])
+            self.assertEqual((done.returncode, done.stdout), (0, "had it\n"), done.stderr)
+            self.assertEqual(groups(), [])
+
+    def test_files_in_memory_count_too(self):
+        self.limited()
+        done = self.sandbox("sh", "-c", "head -c 200M /dev/zero >/tmp/x; stat -c %s /tmp/x",
+                            options=["--memory", "64M"])
+        self.assertNotEqual(done.stdout, "209715200\n")
+
+    def test_processes(self):
+        for tier in self.tiers:
+            if tier:
+                self.limited(*tier)  # without a group the user's other processes would count
+            done = self.sandbox("/usr/bin/python3", "-c", FORKS, options=["--processes", "20", *tier])
+            made = done.stdout.split()[:1]
+            self.assertRegex(done.stdout, r"^\d+ Resource temporarily unavailable", done.stderr)
+            self.assertLess(int(made[0]), 20)
+            self.assertEqual(groups(), [])
+
+    def test_what_a_killed_launcher_left_is_swept_up(self):
+        self.limited()
+        with self.running("sleep", "60", options=["--memory", "64M"]) as process:
+            self.assertTrue(groups())
+            process.kill()
+            process.wait()
+            self.eventually(lambda: not [pid for one in groups()
+                                         for pid in (one / "cgroup.procs").read_text().split()])
+        self.limited()
+        self.assertEqual(groups(), [])
+
+    def test_refused(self):
+        for wrong in ("0", "1M", "much", "64X"):
+            self.assertIn("--memory is a size", self.sandbox("true", options=["--memory", wrong]).stderr)
+        if harness.AS_ROOT:
+            done = subprocess.run(
+                ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", harness.BINARY,
+                 "run", "--memory", "64M", "--data", self.keybrake.data, "--", "true"], cwd=self.work,
+                text=True, capture_output=True, check=False, timeout=30)
+            self.assertEqual(done.returncode, 125)
+            self.assertRegex(done.stderr, "no group can be made in '.*' to limit memory|no group of this")
+
+
 class Lifecycle(Case):
     def test_kill_of_the_launcher(self):
         mark = f"sleep 98{os.getpid()}1"
@@ -512,6 +584,33 @@ class Outside:
             self.ip("link del kbtest0")
 
 
+SURVIVOR = """
+import http.client, json, os, pathlib, sys, time
+place = pathlib.Path(sys.argv[1])
+def ask(connection):
+    connection.request("GET", "/v1/balance",
+                       headers={"Authorization": "Bearer " + os.environ["STRIPE_SECRET_KEY"]})
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
+kept = http.client.HTTPSConnection("api.stripe.com", timeout=3)
+first = ask(kept)
+(place / "ready.new").write_text(str(first))
+(place / "ready.new").rename(place / "ready")
+while not (place / "go").exists():
+    time.sleep(0.02)
+said = {}
+for name, connection in (("kept", kept), ("new", http.client.HTTPSConnection("198.18.0.7", timeout=3)),
+                         ("plain", http.client.HTTPConnection("127.0.0.1:8787", timeout=3))):
+    try:
+        said[name] = ask(connection)
+    except Exception as problem:
+        said[name] = repr(problem)
+(place / "after.new").write_text(json.dumps(said))
+(place / "after.new").rename(place / "after")
+"""
+
+
 class Isolation(Case):
     """What the probe may find, in each tier that can be made here."""
 
@@ -648,6 +747,25 @@ class Isolation(Case):
             del self.launcher_prefix
         self.assertIn("lets us make no namespaces", done.stderr)
         self.check_notify(found)
+
+    def test_who_outlives_a_launcher_by_notify_has_no_key(self):
+        """Without namespaces a process that left its session survives kill -9 of the launcher.  Neither
+        its open connection nor a new one takes the key any more."""
+        place = self.place.path / "shared-with-a-survivor"
+        place.mkdir(exist_ok=True)
+        place.chmod(0o777)
+        (place / "survivor.py").write_text(SURVIVOR)
+        script = f"setsid /usr/bin/python3 {place}/survivor.py {place} >/dev/null 2>&1 & exec sleep 60"
+        with self.running("sh", "-c", script, options=["--tier", "notify", "--rw", place]) as process:
+            self.eventually(lambda: (place / "ready").exists(), 10)
+            self.assertEqual((place / "ready").read_text(), "200")
+            process.kill()
+            process.wait()
+        self.eventually(lambda: self.key_of("revoked"))
+        (place / "go").write_text("")
+        said = self.eventually(lambda: (place / "after").exists() and (place / "after").read_text(), 10)
+        for attempt, came in json.loads(said).items():
+            self.assertNotEqual(came, 200, (attempt, said))
 
     def test_nothing_is_left_of_it(self):
         mark = f"98{os.getpid()}6"

@@ -101,6 +101,23 @@ bool str_to_u64(struct str s, uint64_t *ret_value)
     return true;
 }
 
+bool str_to_size(struct str s, uint64_t *ret_bytes)
+{
+    unsigned shift = 0;
+    uint64_t number;
+
+    if (s.len > 0 && !ascii_is_digit(s.data[s.len - 1])) {
+        char unit = ascii_lower(s.data[s.len - 1]);
+        shift = unit == 'k' ? 10 : unit == 'm' ? 20 : unit == 'g' ? 30 : 64;
+        s = str_slice(s, 0, s.len - 1);
+    }
+    if (shift == 64 || !str_to_u64(s, &number) || number > (UINT64_MAX >> 1) >> shift) {
+        return false;
+    }
+    *ret_bytes = number << shift;
+    return true;
+}
+
 int ascii_hex_value(char c)
 {
     if (ascii_is_digit(c)) {

@@ -65,6 +65,7 @@ struct str str_take_until(struct str *s, char separator);
 
 /* The whole of `s` as a decimal number: digits only, no sign, no leading zero but "0". */
 bool str_to_u64(struct str s, uint64_t *ret_value);
+bool str_to_size(struct str s, uint64_t *ret_bytes); /* "512M", "2g", "65536" */
 
 static inline char ascii_lower(char c)
 {

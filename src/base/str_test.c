@@ -79,6 +79,34 @@ static void test_numbers(void)
     }
 }
 
+static void test_sizes(void)
+{
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+        bool right;
+    } cases[] = {
+        {"0", 0, true},
+        {"65536", 65536, true},
+        {"1k", 1024, true},
+        {"512M", 512u << 20, true},
+        {"2g", 2147483648u, true},
+        {"", 0, false},
+        {"M", 0, false},
+        {"1T", 0, false},
+        {"-1", 0, false},
+        {"1 M", 0, false},
+        {"1MM", 0, false},
+        {"9999999999999G", 0, false},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint64_t bytes = 0;
+        CHECK_CASE(str_to_size(str_from(cases[i].text), &bytes) == cases[i].right, cases[i].text);
+        CHECK_CASE(bytes == cases[i].bytes, cases[i].text);
+    }
+}
+
 static void test_letters(void)
 {
     for (int c = -128; c < 256; c++) {
@@ -100,6 +128,7 @@ int main(void)
     test_questions();
     test_take_until();
     test_numbers();
+    test_sizes();
     test_letters();
     return test_done();
 }

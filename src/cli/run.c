@@ -26,6 +26,7 @@
 enum {
     GRACE_S = 5, /* between TERM and KILL */
     PIDS_DEFAULT = 4096,
+    MEMORY_MIN = 16 * 1024 * 1024,
     FAILED = 125, /* as env(1) and its like say that the command did not run */
     HIDDEN_MAX = 2 + FILES_PATHS_MAX,
 };
@@ -39,7 +40,8 @@ const struct option run_options[] = {
     {"port", "N", "caught as well, where the kernel cannot catch every port", true, false},
     {"base-urls", "yes|no", "point SDKs at keybrake by their variables (default: yes)", false,
      false},
-    {"processes", "N", "at most so many", false, false},
+    {"processes", "N", "at most so many (default: 4096)", false, false},
+    {"memory", "SIZE", "of all of it together: 512M, 2G", false, false},
     {"open-files", "N", "at most so many, each process", false, false},
     {"tier", "auto|no-redirect|notify", "how the network is caught (default: auto)", false, false},
     {"quiet", NULL, "no report at the end", false, false},
@@ -94,6 +96,28 @@ static int take_number(const struct invocation *invocation, const char *option, 
         return err_set(err, "--%s is a number from 1 to %llu", option, (unsigned long long)most);
     }
     *ret = (unsigned)number;
+    return 0;
+}
+
+/* What was asked for by name is kept for all of it together; a default by the user's own limit. */
+static int take_limits(struct run *run, struct err *err)
+{
+    const struct invocation *invocation = run->invocation;
+    struct sandbox_plan *plan = &run->plan;
+    const char *memory = option_value(invocation, "memory");
+
+    plan->pid_max = PIDS_DEFAULT;
+    if (memory != NULL && (!str_to_size(str_from(memory), &plan->limits.memory_bytes) ||
+                           plan->limits.memory_bytes < MEMORY_MIN)) {
+        return err_set(err, "--memory is a size such as 512M or 2G, and no less than 16M");
+    }
+    if (take_number(invocation, "processes", INT_MAX, &plan->pid_max, err) < 0 ||
+        take_number(invocation, "open-files", INT_MAX, &plan->file_max, err) < 0) {
+        return -1;
+    }
+    if (memory != NULL || option_given(invocation, "processes")) {
+        plan->limits.pid_max = plan->pid_max;
+    }
     return 0;
 }
 
@@ -165,15 +189,13 @@ static int make_plan(struct run *run, struct err *err)
         run->argv[i] = mem_copy_str(str_from(argument_nth(invocation, i)));
     }
     run->plan.argv = run->argv;
-    run->plan.pid_max = PIDS_DEFAULT;
     files->directory = run->directory;
     files->writable = (const char *const *)run->writable;
     files->readable = (const char *const *)run->readable;
     if (take_paths(invocation, "rw", run->writable, &files->writable_count, err) < 0 ||
         take_paths(invocation, "ro", run->readable, &files->readable_count, err) < 0 ||
         hide_data(run, err) < 0 || take_ports(run, err) < 0 || take_tier(run, err) < 0 ||
-        take_number(invocation, "processes", INT_MAX, &run->plan.pid_max, err) < 0 ||
-        take_number(invocation, "open-files", INT_MAX, &run->plan.file_max, err) < 0) {
+        take_limits(run, err) < 0) {
         return -1;
     }
     return files_check(files, getenv("HOME"), err);
@@ -298,6 +320,7 @@ static int start_notify(struct run *run, struct err *err)
 {
     struct environment environment;
 
+    run->plan.limits.pid_max = run->plan.pid_max; /* the user's own limit would count others too */
     if (notify_probe(err) < 0 || notify_open(&run->notify, err) < 0 ||
         run_session_open(&run->session, run->invocation, &run->notify.capture, 1, err) < 0) {
         return -1;

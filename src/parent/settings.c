@@ -159,24 +159,6 @@ static bool parse_flag(struct str value, bool *ret_flag)
     return false;
 }
 
-/* "512M", "2G", "65536". */
-static bool parse_size(struct str value, uint64_t *ret_bytes)
-{
-    unsigned shift = 0;
-    uint64_t number;
-
-    if (value.len > 0 && !ascii_is_digit(value.data[value.len - 1])) {
-        char unit = ascii_lower(value.data[value.len - 1]);
-        shift = unit == 'k' ? 10 : unit == 'm' ? 20 : unit == 'g' ? 30 : 64;
-        value = str_slice(value, 0, value.len - 1);
-    }
-    if (shift == 64 || !str_to_u64(value, &number) || number > (UINT64_MAX >> 1) >> shift) {
-        return false;
-    }
-    *ret_bytes = number << shift;
-    return true;
-}
-
 int settings_set(struct settings *settings, struct arena *arena, struct str name, struct str value,
                  struct err *err)
 {
@@ -220,7 +202,7 @@ int settings_set(struct settings *settings, struct arena *arena, struct str name
         memcpy(at, &number, sizeof(number));
         return 0;
     case KIND_SIZE:
-        if (!parse_size(value, &number) || number < 64u << 20) {
+        if (!str_to_size(value, &number) || number < 64u << 20) {
             return err_set(err, "%.*s is a size such as 512M or 2G, at least 64M, not '%.*s'",
                            STR_FMT(name), STR_FMT(value));
         }

@@ -204,8 +204,9 @@ static void become_command(const struct notify *notify, const struct sandbox_pla
     (void)setrlimit(RLIMIT_CORE, &no_core);
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* without it the next two are refused */
     struct filter *filter = filter_make(FILTER_NOTIFY, &err);
-    if (filter == NULL || confine_files(notify, plan, &err) < 0 ||
-        become_nobody(notify, &err) < 0 || filter_enter(filter, &listener, &err) < 0) {
+    if (filter == NULL || cgroup_join(&notify->cgroup, 0, &err) < 0 ||
+        confine_files(notify, plan, &err) < 0 || become_nobody(notify, &err) < 0 ||
+        filter_enter(filter, &listener, &err) < 0) {
         say(talk, err.text);
         _exit(FAILED);
     }
@@ -294,7 +295,8 @@ int notify_start(struct notify *notify, const struct sandbox_plan *plan, struct 
 {
     int pair[2];
 
-    if (write_cas(notify, session_ca_pem, err) < 0) {
+    if (write_cas(notify, session_ca_pem, err) < 0 ||
+        cgroup_open(&notify->cgroup, &plan->limits, err) < 0) {
         return -1;
     }
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
@@ -489,6 +491,7 @@ void notify_close(struct notify *notify)
             }
         }
     }
+    cgroup_close(&notify->cgroup);
     const int fds[] = {notify->listener, notify->capture, notify->names_tcp};
     for (size_t i = 0; i < 3; i++) {
         if (fds[i] >= 0) {

@@ -23,9 +23,10 @@
 
 struct notify {
     pid_t command, names;
-    int listener;       /* the filter's questions; -1: none */
-    int capture;        /* listening; for the gate */
-    int names_tcp;      /* listening; for a helper that answers for names */
+    int listener;  /* the filter's questions; -1: none */
+    int capture;   /* listening; for the gate */
+    int names_tcp; /* listening; for a helper that answers for names */
+    struct cgroup cgroup;
     char directory[64]; /* the command's own: HOME, TMPDIR, the CAs */
     char bundle[96], session_ca[96], java_list[96], wget[96], php[96];
 };

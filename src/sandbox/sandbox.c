@@ -267,6 +267,10 @@ static int clone_child(struct sandbox *sandbox, const struct child *child, int o
         (void)close(ours);
         child_main(child);
     }
+    /* Before it does anything: what it starts will be in the group with it. */
+    if (cgroup_join(&sandbox->cgroup, sandbox->pid, err) < 0) {
+        return -1;
+    }
     if (own_users && map_ids(sandbox->pid, child, err) < 0) {
         return -1;
     }
@@ -283,7 +287,10 @@ int sandbox_start(struct sandbox *sandbox, const struct sandbox_plan *plan, stru
     }
     struct child child = describe(plan, pair[1]);
     sandbox->talk = pair[0];
-    int rc = clone_child(sandbox, &child, pair[0], err);
+    int rc = cgroup_open(&sandbox->cgroup, &plan->limits, err);
+    if (rc == 0) {
+        rc = clone_child(sandbox, &child, pair[0], err);
+    }
     (void)close(pair[1]);
     if (rc < 0) {
         sandbox_kill(sandbox);
@@ -411,11 +418,13 @@ int sandbox_wait(struct sandbox *sandbox)
     int status = 0;
 
     if (sandbox->pid <= 0) {
+        cgroup_close(&sandbox->cgroup);
         return EXIT_FAILURE;
     }
     while (waitpid(sandbox->pid, &status, 0) < 0 && errno == EINTR) {
     }
     sandbox->pid = -1;
+    cgroup_close(&sandbox->cgroup);
     if (sandbox->pidfd >= 0) {
         (void)close(sandbox->pidfd);
         sandbox->pidfd = -1;

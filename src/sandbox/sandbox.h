@@ -19,6 +19,7 @@
 #include <sys/types.h>
 
 #include "base/str.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/files.h"
 #include "sandbox/network.h"
 
@@ -35,8 +36,9 @@ struct sandbox_plan {
     char *const *argv;
     uint16_t ports[NETWORK_PORTS_MAX]; /* caught where there is no redirect */
     size_t port_count;
-    bool no_redirect;           /* as if the kernel had none */
-    unsigned pid_max, file_max; /* 0: leave */
+    bool no_redirect;            /* as if the kernel had none */
+    unsigned pid_max, file_max;  /* 0: leave */
+    struct cgroup_limits limits; /* of all of it together */
 };
 
 struct sandbox {
@@ -46,6 +48,7 @@ struct sandbox {
     bool redirect, proc_is_fresh;
     int sockets[NETWORK_CAPTURES_MAX];
     size_t socket_count;
+    struct cgroup cgroup;
 };
 
 /* As root, the command will be user nobody; else who we are.  -1: nothing is left over. */
