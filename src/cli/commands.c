@@ -104,6 +104,8 @@ const struct command commands[] = {
     {"ca rotate", "", "make another one", run_ca_rotate, OPTIONS(ca_rotate_options)},
     {"doctor", "", "what works here, what does not, and how to mend it", run_doctor,
      OPTIONS(json_options)},
+    {"backup", "DIR", "a copy of the data directory, beside a running server", run_backup,
+     OPTIONS(backup_options)},
     {"man", "", "print the manual page (keybrake man | man -l -)", run_man, OPTIONS(no_options)},
     {"version", "", "print the version", run_version, OPTIONS(no_options)},
 };

@@ -36,8 +36,10 @@ COMMAND_OPTIONS(run_options);
 COMMAND_OPTIONS(ca_rotate_options);
 COMMAND_OPTIONS(attach_options);
 COMMAND_OPTIONS(egress_options);
+COMMAND_OPTIONS(backup_options);
 COMMAND_OPTIONS(json_options); /* --json alone */
 
+command_run run_backup;
 command_run run_init, run_serve, run_doctor, run_rekey;
 command_run run_credential_put, run_credential_list, run_credential_show, run_credential_rm,
     run_credential_test;

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "cli/ca.h"
 #include "cli/commands.h"
+#include "cli/directory.h"
 #include "os/file.h"
 #include "parent/key_file.h"
 #include "parent/passphrase.h"
@@ -26,41 +27,6 @@ const struct option init_options[] = {
      false},
 };
 const size_t init_options_count = sizeof(init_options) / sizeof(init_options[0]);
-
-/* ---- the directory ---- */
-
-/* Every missing part of the path; the last one must be new and is ours alone. */
-static int make_directory(const char *path, struct err *err)
-{
-    char part[PATH_SIZE];
-
-    if (strlen(path) >= sizeof(part)) {
-        return err_set(err, "'%s' is too long a path", path);
-    }
-    for (size_t i = 1; path[i] != '\0'; i++) {
-        if (path[i] == '/' && path[i + 1] != '\0') {
-            memcpy(part, path, i);
-            part[i] = '\0';
-            if (mkdir(part, 0755) < 0 && errno != EEXIST) {
-                return err_errno(err, "cannot make '%s'", part);
-            }
-        }
-    }
-    if (mkdir(path, 0700) < 0) {
-        return errno == EEXIST
-                   ? err_set(err, "'%s' is there already; init makes a new one only", path)
-                   : err_errno(err, "cannot make '%s'", path);
-    }
-    return 0;
-}
-
-static int make_below(const char *directory, const char *name, struct err *err)
-{
-    char path[PATH_SIZE];
-
-    (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
-    return mkdir(path, 0700) < 0 ? err_errno(err, "cannot make '%s'", path) : 0;
-}
 
 /* ---- the vault key ---- */
 
@@ -135,10 +101,10 @@ static int fill(const char *directory, bool with_passphrase, const struct token 
     int rc = key_file_make(&key, err);
 
     if (rc == 0) {
-        rc = make_below(directory, "vault", err);
+        rc = directory_make_below(directory, "vault", err);
     }
     if (rc == 0) {
-        rc = make_below(directory, "run", err);
+        rc = directory_make_below(directory, "run", err);
     }
     if (rc == 0) {
         rc = write_key(directory, &key, with_passphrase, err);
@@ -156,20 +122,6 @@ static int fill(const char *directory, bool with_passphrase, const struct token 
     return rc;
 }
 
-/* What a failed init has made; nothing else can be in a directory that is new. */
-static void remove_all(const char *directory)
-{
-    static const char *const names[] = {"db/keybrake.db", "vault/key", "vault/ca", "db",
-                                        "vault",          "run"};
-    char path[PATH_SIZE];
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        (void)snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
-        (void)remove(path);
-    }
-    (void)rmdir(directory);
-}
-
 int run_init(const struct invocation *invocation)
 {
     const char *directory = data_directory(invocation);
@@ -177,14 +129,14 @@ int run_init(const struct invocation *invocation)
 
     digest_setup();
     (void)umask(022); /* the directories above are not ours alone */
-    if (make_directory(directory, &err) < 0) {
+    if (directory_make(directory, &err) < 0) {
         return say_refused("%s", err.text);
     }
     (void)umask(077);
     struct token token = token_make_operator();
     int status = EXIT_DONE;
     if (fill(directory, option_given(invocation, "passphrase"), &token, &err) < 0) {
-        remove_all(directory);
+        directory_unmake(directory);
         status = say_refused("%s", err.text);
     } else {
         (void)printf("KEYBRAKE_TOKEN=%s\n", token.text);
