@@ -98,6 +98,28 @@ static int find_ids(const char *user, uid_t *ret_uid, gid_t *ret_gid, struct err
     return 0;
 }
 
+/* Who writes to DIR/db could have put another's file there by a second name. */
+static int give_file(int db, const char *name, uid_t uid, gid_t gid, const char *path,
+                     struct err *err)
+{
+    struct stat about;
+    int fd = openat(db, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int rc = 0;
+
+    if (fd < 0 || fstat(fd, &about) < 0) {
+        rc = err_errno(err, "cannot look at '%s/db/%s'", path, name);
+    } else if (!S_ISREG(about.st_mode) || about.st_nlink != 1) {
+        rc = err_set(err, "'%s/db/%s' is not a file of its own (it has %lu names)", path, name,
+                     (unsigned long)about.st_nlink);
+    } else if (fchown(fd, uid, gid) < 0) {
+        rc = err_errno(err, "cannot give '%s/db/%s' to another user", path, name);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return rc;
+}
+
 static int give_files(int db, uid_t uid, gid_t gid, const char *path, struct err *err)
 {
     DIR *listing = fdopendir(dup(db));
@@ -108,25 +130,27 @@ static int give_files(int db, uid_t uid, gid_t gid, const char *path, struct err
     }
     for (struct dirent *entry = readdir(listing); entry != NULL && rc == 0;
          entry = readdir(listing)) {
-        if (entry->d_type == DT_REG &&
-            fchownat(db, entry->d_name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0) {
-            rc = err_errno(err, "cannot give '%s/db/%s' to another user", path, entry->d_name);
+        if (entry->d_type == DT_REG) {
+            rc = give_file(db, entry->d_name, uid, gid, path, err);
         }
     }
     (void)closedir(listing);
     return rc;
 }
 
-/* Members of the group walk through DIR to the control socket, and see nothing else of it. */
+/* Members of the group walk through DIR to the control socket, and see nothing else of it; so does
+ * the user of the other processes, to DIR/db.  DIR itself stays root's: who could rename DIR/run or
+ * DIR/vault would choose what root opens there. */
 static int open_to_group(int directory, const char *path, uid_t uid, gid_t gid, struct err *err)
 {
     gid_t group = data_dir_group();
     bool shared = group != (gid_t)-1;
+    mode_t walk = uid == 0 && !shared ? 0700 : shared && uid != 0 && gid != group ? 0711 : 0710;
     int run = open_directory(directory, "run");
 
     if (run < 0 || fchown(run, 0, shared ? group : 0) < 0 ||
-        fchmod(run, shared ? 0750 : 0700) < 0 || fchown(directory, uid, shared ? group : gid) < 0 ||
-        fchmod(directory, shared ? 0710 : 0700) < 0) {
+        fchmod(run, shared ? 0750 : 0700) < 0 || fchown(directory, 0, shared ? group : gid) < 0 ||
+        fchmod(directory, walk) < 0) {
         int rc = err_errno(err, "cannot set the owner of '%s'", path);
         if (run >= 0) {
             (void)close(run);

@@ -73,10 +73,17 @@ static void test_give(void)
     CHECK(symlink("/etc/passwd", below("db/link")) == 0);
     CHECK(data_dir_give(directory, "no-such-user", &err) == -1);
     CHECK(data_dir_give(directory, "65534", &err) == 0);
-    CHECK(owner_of(directory) == 65534 && owner_of(below("db")) == 65534);
+    CHECK(owner_of(directory) == 0 && owner_of(below("db")) == 65534);
     CHECK(owner_of(below("db/keybrake.db")) == 65534);
     CHECK(owner_of(below("vault")) == 0 && owner_of(below("vault/key")) == 0);
     CHECK(owner_of(below("run")) == 0 && owner_of("/etc/passwd") == 0);
+    /* A second name of somebody else's file is not a way to own it. */
+    char key[128];
+    (void)snprintf(key, sizeof(key), "%s/vault/key", directory);
+    CHECK(link(key, below("db/mine")) == 0);
+    CHECK(data_dir_give(directory, "65534", &err) == -1 && strstr(err.text, "2 names") != NULL);
+    CHECK(owner_of(key) == 0);
+    (void)unlink(below("db/mine"));
     CHECK(data_dir_give(directory, "", &err) == 0);
     CHECK(owner_of(directory) == 0 && owner_of(below("db/keybrake.db")) == 0);
 }
