@@ -3,6 +3,7 @@
 reaches the vendor, and none moves the cap."""
 
 import threading
+import time
 
 import harness
 from test_doors import FORM, read_answer
@@ -180,3 +181,27 @@ class Attacks(harness.Case):
         self.assertLessEqual(set(statuses), {200, 409})
         self.assertEqual(len(charges), 1)
         self.assertEqual(self.spent(key), ("10.00", "0.00", "40.00"))
+
+    def test_the_audit_is_not_for_a_sandbox_to_fill(self):
+        """Refused requests with the longest of paths: each is answered, few are written whole."""
+        key = self.issue(allowed_endpoints=["charges.list"])
+        one = (f"GET /stripe/v1/{'x' * 7000} HTTP/1.1\r\nHost: keybrake\r\n"
+               f"Authorization: Bearer {key['token']}\r\n\r\n").encode()
+        began = time.monotonic()
+        with self.keybrake.connect() as connection, connection.makefile("rb") as stream:
+            connection.settimeout(20)
+            sender = threading.Thread(target=connection.sendall, args=(one * 1000,))
+            sender.start()
+            statuses = [read_answer(stream)[0] for _ in range(1000)]
+            sender.join()
+        seconds = time.monotonic() - began
+        self.assertEqual(set(statuses), {403})
+
+        def rows():
+            return self.keybrake.api("GET", f"/v1/audit?key={key['id']}&limit=1000")["data"]
+
+        self.eventually(lambda: len(rows()) > 50)
+        time.sleep(0.3)
+        found = [row for row in rows() if row["verdict"] == "denied"]
+        self.assertLess(len(found), 100 * (seconds + 2))
+        self.assertLess(max(len(row["path"]) for row in found), 1025)

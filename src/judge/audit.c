@@ -15,7 +15,8 @@ enum {
     SIGN_EVERY_MS = 60 * 1000,
     LEVELS_TEXT = 2048,
     DETAIL_TEXT = 640,
-    NAMES_TEXT = LIMIT_TARGET_BYTES
+    NAMES_TEXT = LIMIT_TARGET_BYTES,
+    REFUSED_TEXT = 1024, /* of a path, or names in a query, that were refused */
 };
 
 static struct digest fresh_salt(struct judge *judge)
@@ -157,6 +158,18 @@ static struct str verdict_text(const struct decision *decision)
     return decision->observed == VERDICT_ALLOWED ? STR("allowed") : STR("observed");
 }
 
+/* A sandbox must not fill the disk with what it may not do.  False: counted instead. */
+static bool key_gets_row(const struct judge *judge, struct key *key)
+{
+    uint32_t second = (uint32_t)(judge->clock.now_ms / 1000);
+
+    if (key->refused_second != second) {
+        key->refused_second = second;
+        key->refused_rows = 0;
+    }
+    return key->refused_rows++ < KEY_REFUSALS;
+}
+
 /* False: too many of these; counted instead. */
 static bool stranger_gets_row(struct judge *judge, struct str source)
 {
@@ -193,12 +206,16 @@ void audit_refused_request(struct judge *judge, struct request *request)
     static struct texts texts; /* large, and one at a time */
     struct message_row_audit row;
 
+    struct key *key = request->decision.key;
     if (!record_has_room(judge, false) ||
-        (request->decision.key == NULL && !stranger_gets_row(judge, request->admit.source))) {
+        !(key == NULL ? stranger_gets_row(judge, request->admit.source)
+                      : key_gets_row(judge, key))) {
         judge->audit.unwritten++;
         return;
     }
     fill(judge, request, &texts, &row);
+    row.path = cut(row.path, REFUSED_TEXT);
+    row.query_names = cut(row.query_names, REFUSED_TEXT);
     row.verdict = STR("denied");
     row.reason = verdict_code(request->decision.verdict);
     row.status = verdict_denial(request->decision.verdict).status;
