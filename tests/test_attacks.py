@@ -6,6 +6,7 @@ import threading
 import time
 
 import harness
+import recorder
 from test_doors import FORM, read_answer
 
 CHARGE = "amount=1000000&currency=usd&source=tok_visa"
@@ -205,3 +206,61 @@ class Attacks(harness.Case):
         found = [row for row in rows() if row["verdict"] == "denied"]
         self.assertLess(len(found), 100 * (seconds + 2))
         self.assertLess(max(len(row["path"]) for row in found), 1025)
+
+
+class Organisations(harness.Case):
+    """Whose bill it is, is the credential's to say and not the sandbox's."""
+
+    vendors = []
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        certificates, secret = cls.place.certificates, harness.fake_secret("openai")
+        cls.server = recorder.Recorder(secret, certificates / "cert.pem",
+                                       certificates / "cert.key").start()
+        for name, fields in (("said", {"organization": "org-A", "project": "proj_A"}),
+                             ("unsaid", {})):
+            cls.keybrake.api("PUT", f"/v1/credentials/{name}", {
+                "vendor": "openai", "fields": {"api_key": secret, **fields}, "allow_private": True,
+                "upstream": f"https://localhost:{cls.server.port}",
+                "ca_pem": (certificates / "ca.pem").read_text()})
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+        super().tearDownClass()
+
+    def sent(self, key, number, headers):
+        """Status, and what reached the vendor of these headers."""
+        status, _, body = self.ask(key, "GET", "/openai/v1/models",
+                                   headers={**headers, "X-Case": number})
+        seen = self.server.of(number)
+        self.assertEqual(len(seen), 1 if status == 200 else 0, body)
+        return status, [field for request in seen for field in request.fields
+                        if field[0].startswith(b"openai")]
+
+    def test_the_credentials_own(self):
+        key = self.issue(vendor="openai", credential="said", daily_usd_cap=None)
+        own = (200, [(b"openai-organization", b"org-A"), (b"openai-project", b"proj_A")])
+        self.assertEqual(self.sent(key, "1", {}), own)
+        self.assertEqual(self.sent(key, "2", {"OpenAI-Organization": "org-A"}), own)
+        self.assertEqual(self.sent(key, "3", {"openai_organization": "org-B"}), own)
+        for number, other in enumerate(({"OpenAI-Organization": "org-B"},
+                                        {"OpenAI-Project": "proj_B"},
+                                        {"openai-organization": "org-a"})):
+            self.assertEqual(self.sent(key, f"1{number}", other), (403, []))
+        self.assertEqual(self.refusals(key, "account_not_allowed"), 3)
+        key = self.issue(vendor="openai", credential="said", daily_usd_cap=None,
+                         params={"accounts": ["org-B"]})
+        self.assertEqual(self.sent(key, "20", {"OpenAI-Organization": "org-B"}), (403, []))
+
+    def test_where_it_has_none(self):
+        other = {"OpenAI-Organization": "org-B", "OpenAI-Project": "proj_B"}
+        key = self.issue(vendor="openai", credential="unsaid", daily_usd_cap=None)
+        self.assertEqual(self.sent(key, "30", {}), (200, []))
+        self.assertEqual(self.sent(key, "31", other), (403, []))
+        key = self.issue(vendor="openai", credential="unsaid", daily_usd_cap=None,
+                         params={"accounts": ["org-B", "proj_B"]})
+        self.assertEqual(self.sent(key, "32", other)[0], 200)
+        self.assertEqual(self.sent(key, "33", {"OpenAI-Organization": "org-C"}), (403, []))

@@ -592,6 +592,7 @@ enum verdict decide_head(struct judge *judge, const struct message_admit *admit,
     }
     ret->level_count = key_levels(ret->key, judge->clock.day, ret->levels);
     if (!plain_method(admit, arena, ret) || !bound_params_match(judge, ret) ||
+        !params_credential_headers(judge, admit, ret) ||
         !params_accounts_in_head(admit, arena, ret) || !decide_allowed(admit, arena, ret) ||
         !find_client_key(admit, ret) || !choose_body_rule(admit, ret) || !rates_allow(judge, ret)) {
         return ret->verdict;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "judge/params.h"
 
+#include "judge/book.h"
 #include "judge/decide.h"
 #include "judge/keys.h"
 #include "pack/facts.h"
@@ -53,6 +54,41 @@ static bool names_account(const struct pack *pack, struct str value)
 
     value = str_trim(value);
     return prefix.len == 0 || str_equal_nocase(str_slice(value, 0, prefix.len), prefix);
+}
+
+static bool header_agrees(const struct message_header *header, struct str own,
+                          struct decision *decision)
+{
+    if (str_equal(header->value, own)) {
+        return true;
+    }
+    if (own.len == 0) {
+        return account_allowed(decision, header->value, header->name);
+    }
+    (void)refuse(decision, VERDICT_ACCOUNT_NOT_ALLOWED,
+                 "%.*s is not that of this vault key's credential; leave it out",
+                 STR_FMT(header->name));
+    return false;
+}
+
+bool params_credential_headers(struct judge *judge, const struct message_admit *admit,
+                               struct decision *decision)
+{
+    const struct credential *credential = book_credential(judge, decision->credential);
+    const struct pack *pack = decision->pack;
+
+    for (size_t i = 0; i < admit->header_count; i++) {
+        for (size_t k = 0; k < pack->set_header_count; k++) {
+            const struct pack_set_header *set = &pack->set_headers[k];
+            struct str own =
+                credential == NULL ? STR_NONE : credential_field(credential, set->field);
+            if (str_equal(admit->headers[i].name, set->name) &&
+                !header_agrees(&admit->headers[i], own, decision)) {
+                return false;
+            }
+        }
+    }
+    return true;
 }
 
 static bool accounts_in_query(const struct message_admit *admit, struct arena *arena,

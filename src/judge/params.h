@@ -10,6 +10,10 @@
 /* Connect accounts: a key without a list may name none.  False: the decision says why. */
 bool params_accounts_in_head(const struct message_admit *admit, struct arena *arena,
                              struct decision *decision);
+/* Headers that the credential has a value for (an organisation, a project) say that or nothing;
+ * where it has none, they name an account. */
+bool params_credential_headers(struct judge *judge, const struct message_admit *admit,
+                               struct decision *decision);
 bool params_accounts_in_body(const struct message_facts *facts, struct decision *decision);
 
 /* Amount, currency, customer, recipients, senders, models; after the cost is known. */

@@ -293,12 +293,28 @@ static bool is_framing(struct str name)
            name_is_like(name, STR("transfer-encoding")) || name_is_like(name, STR("connection"));
 }
 
+/* The credential says it, so the client does not. */
+static bool is_the_credentials(const struct head_parts *parts, struct str name)
+{
+    for (size_t i = 0; i < parts->pack->set_header_count; i++) {
+        const struct pack_set_header *set = &parts->pack->set_headers[i];
+        const struct str *value = find_field(parts->credential, set->field);
+        if (value != NULL && value->len > 0 && name_is_like(name, set->name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int add_judged(struct fields *fields, const struct head_parts *parts, struct err *err)
 {
     for (size_t i = 0; i < parts->grant->header_count; i++) {
         const struct message_header *field = &parts->grant->headers[i];
         if (is_framing(field->name) || header_is_credential(parts->config, field->name)) {
             return err_set(err, "a granted field that is not the judge's to grant");
+        }
+        if (is_the_credentials(parts, field->name)) {
+            continue;
         }
         if (add_field(fields, field->name, field->value, err) < 0) {
             return -1;
