@@ -2,9 +2,10 @@
 """The n-th system call of a running process fails (tests/faults/inject.c), and processes that have no
 descriptors left: whatever fails where, no money is lost, and it comes back."""
 
+import http.client
 import os
+import pathlib
 import random
-import resource
 import signal
 import socket
 import subprocess
@@ -135,3 +136,110 @@ class Channels(NthCallCase):
             self.rounds(OTHERS, (1, 2, 3, 5, 10, 50, 200))
         else:
             self.rounds(rng.sample(OTHERS, 3), [rng.randint(1, 10)])
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Descriptors:
+    """That process may open so many more.  By its own user: root without CAP_SYS_RESOURCE may not."""
+
+    def __init__(self, pid, more):
+        self.pid = pid
+        self.before = int(self.prlimit("--output=SOFT", "--noheadings", "--nofile").split()[0])
+        used = max(map(int, os.listdir(f"/proc/{pid}/fd"))) + 1
+        self.prlimit(f"--nofile={used + more}:")
+
+    def prlimit(self, *args):
+        status = dict(line.split(":", 1) for line in
+                      pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines())
+        return subprocess.run(["prlimit", f"--pid={self.pid}", *args], check=True, text=True,
+                              capture_output=True, extra_groups=[],
+                              user=int(status["Uid"].split()[0]),
+                              group=int(status["Gid"].split()[0])).stdout
+
+    def give_back(self):
+        if os.path.exists(f"/proc/{self.pid}/status"):
+            self.prlimit(f"--nofile={self.before}:")
+
+
+@unittest.skipIf(os.getuid() != 0, "needs root, to limit a process that is not ours")
+class NoDescriptors(SyscallCase):
+    """At its limit a process refuses clearly, does not spin, serves those it has, and recovers."""
+
+    def works(self):
+        try:
+            key = self.load.issue(1000)
+            sent = oracle.Sent(key, f"works{len(self.load.sent)}", 1, None)
+            self.load.sent.append(sent)
+            return self.load.attempt(self.keybrake.door(), sent) == 200
+        except (OSError, harness.Refusal, http.client.HTTPException, ValueError):
+            return False
+
+    def end(self, most):
+        self.eventually(self.works, 10)  # and no restart of the server
+        self.assertIsNone(self.keybrake.process.poll())
+        self.oracle.check(most_unknown=most, all_keys=False)
+
+    def test_none_for(self):
+        self.vendor.fates(**HARMLESS)
+        self.begin()
+        names = ("gate", "vault", "control", "judge", "scribe", "reader")
+        for name in names if self.long else names[:3]:
+            with self.subTest(process=name):
+                self.round(name)
+
+    def round(self, name):
+        load, pid = self.load, self.pid(name)
+        load.new_keys()
+        before = self.oracle.unanswered()
+        load.start()
+        time.sleep(0.5)
+        limit = Descriptors(pid, 4 if name == "gate" else 0)
+        crowd = []
+        if name in ("gate", "control"):
+            port = self.keybrake.door_port if name == "gate" else self.keybrake.control_port
+            crowd = [socket.socket() for _ in range(500)]
+            for one in crowd:
+                one.setblocking(False)
+                one.connect_ex(("127.0.0.1", port))
+        load.stopping.set()
+        if crowd:  # who has no connection waits for one, and nobody asks for anything
+            time.sleep(0.5)
+            used, began = cpu_seconds(pid), time.monotonic()
+            time.sleep(1)
+            self.assertLess((cpu_seconds(pid) - used) / (time.monotonic() - began), 0.2, "it spins")
+        for one in crowd:
+            one.close()
+        limit.give_back()
+        load.stop()
+        self.end(self.oracle.unanswered() - before)
+
+
+@unittest.skipIf(os.getuid() != 0, "needs root, to limit a process that is not ours")
+class NoDescriptorForAChannel(NoDescriptors):
+    """A neighbour dies, and the new one's channel comes as a descriptor that there is no room for:
+    who loses it ends, and is started again with what it needs."""
+
+    test_none_for = None
+
+    def test_none_for_a_channel(self):
+        self.vendor.fates(**HARMLESS)
+        load = self.begin()
+        cases = [("judge", "vault"), ("scribe", "vault"), ("gate", "vault"), ("vault", "gate"),
+                 ("reader", "gate"), ("judge", "gate")]
+        for name, dying in cases if self.long else cases[:2]:
+            with self.subTest(process=name, dies=dying):
+                load.new_keys()
+                before = self.oracle.unanswered()
+                load.start()
+                time.sleep(0.4)
+                limit = Descriptors(self.pid(name), 0)
+                os.kill(self.pid(dying), signal.SIGKILL)
+                time.sleep(1)
+                limit.give_back()
+                load.stop()
+                self.end(self.oracle.unanswered() - before)

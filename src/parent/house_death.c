@@ -127,7 +127,7 @@ void house_bury(struct process *process)
         house->changed(house->ctx);
         return;
     }
-    if (house->falling) {
+    if (house->falling && !is_fatal(process)) {
         rise_when_empty(house);
         return;
     }

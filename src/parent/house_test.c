@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -491,6 +492,27 @@ static void test_fatal(struct theatre *theatre)
     close_theatre(theatre);
 }
 
+/* The judge, which ends when the scribe has gone, is buried first: that is no reason to begin
+ * again on a disk that has just failed. */
+static void test_fatal_behind_another(struct theatre *theatre)
+{
+    static const int signals[] = {SIGKILL, FATAL_SIGNAL};
+    pid_t pids[2];
+
+    open_theatre(theatre);
+    pids[0] = process(theatre, ROLE_JUDGE, 0)->pid;
+    pids[1] = process(theatre, ROLE_SCRIBE, 0)->pid;
+    for (size_t i = 0; i < 2; i++) {
+        siginfo_t info;
+        (void)kill(pids[i], signals[i]);
+        CHECK(waitid(P_PID, (id_t)pids[i], &info, WEXITED | WNOWAIT) == 0);
+    }
+    house_reap(&theatre->house);
+    house_dismiss(process(theatre, ROLE_JUDGE, 0)); /* its channel ends before the scribe's */
+    CHECK(play(theatre, 5000, has_failed));
+    close_theatre(theatre);
+}
+
 static void test_topology(void)
 {
     static const struct {
@@ -541,6 +563,7 @@ int main(int argc, char **argv)
     test_drain(&theatre);
     close_theatre(&theatre);
     test_fatal(&theatre);
+    test_fatal_behind_another(&theatre);
     (void)dup2(real_stderr, STDERR_FILENO);
     return test_done();
 }
