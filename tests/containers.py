@@ -29,7 +29,7 @@ def make_root(place):
         (place / name).mkdir(parents=True)
     shutil.copy(BUSYBOX, place / "bin" / "busybox")
     (place / "tmp").chmod(0o1777)
-    for name in ("sh", "sleep", "env", "cat", "ls", "id", "ip", "test"):
+    for name in ("sh", "sleep", "env", "cat", "ls", "id", "ip", "test", "nslookup"):
         (place / "bin" / name).symlink_to("busybox")
     shutil.copy(CURL, place / "bin" / "curl")
     for library in libraries(CURL):
@@ -127,6 +127,16 @@ class Docker(Engine):
                      "--iptables=false", "--ip6tables=false", "--bridge=none", "--data-root",
                      self.place / "data", "--exec-root", self.place / "exec", "--pidfile",
                      self.place / "pid"])
+
+
+class DockerWithNetworks(Engine):
+    """It may make bridges and filter there: in a network namespace of its own."""
+
+    def __init__(self, place):
+        super().__init__(place, "docker-networks")
+        self.launch(["/usr/sbin/dockerd", "--host", f"unix://{self.socket}", "--storage-driver", "vfs",
+                     "--bridge=none", "--data-root", self.place / "data", "--exec-root",
+                     self.place / "exec", "--pidfile", self.place / "pid"])
 
 
 class Podman(Engine):

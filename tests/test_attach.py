@@ -2,6 +2,7 @@
 """keybrake attach: doors for a container that has no network; and egress: rules for one that has."""
 
 import contextlib
+import ipaddress
 import json
 import os
 import shutil
@@ -125,6 +126,16 @@ class Egress(unittest.TestCase):
         self.assertEqual(self.egress("nft", "--to", "1.2.3.4:1", "--interface", 'x" accept').returncode, 2)
         self.assertEqual(self.egress("k8s", "--to", "1.2.3.4:1", "--selector", "a").returncode, 2)
 
+    def test_docker(self):
+        text = self.egress("docker", "--to", "172.30.0.1:8787").stdout
+        self.assertIn("--subnet 172.30.0.0/24 --gateway 172.30.0.1 keybrake\n", text)
+        self.assertIn("keybrake egress nft --to 172.30.0.1:8787 --interface br-keybrake", text)
+        text = self.egress("docker", "--to", "[fd00:1::1]:8787", "--name", "agents").stdout
+        self.assertIn("--ipv6 --subnet fd00:1::/64 --gateway fd00:1::1 agents\n", text)
+        refused = self.egress("docker", "--to", "172.30.0.1:8787", "--name", "a-bridge-too-long")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("at most 12", refused.stderr)
+
     def test_k8s_is_a_network_policy(self):
         text = self.egress("k8s", "--to", "10.0.0.7:8787", "--selector", "app=agent").stdout
         for line in ("kind: NetworkPolicy", 'policyTypes: ["Ingress", "Egress"]',
@@ -139,6 +150,40 @@ class Egress(unittest.TestCase):
         self.assertEqual(policy["spec"]["egress"], [{
             "to": [{"ipBlock": {"cidr": "10.0.0.7/32"}}],
             "ports": [{"protocol": "TCP", "port": 8787}]}])
+
+    def test_k8s_by_the_clients_own_schema(self):
+        """The real client's models take it, field by field, and write the same again; and they refuse
+        what a policy must have and has not, so this does say something."""
+        try:
+            import kubernetes.client
+            import yaml
+        except ImportError:
+            self.skipTest("not installed: python3-kubernetes (tools/install test)")
+        api = kubernetes.client.ApiClient()
+
+        class Answer:  # what the client reads models from
+            def __init__(self, data):
+                self.data = json.dumps(data)
+
+        def read(policy):
+            return api.deserialize(Answer(policy), "V1NetworkPolicy")
+
+        for to in ("10.0.0.7:8787", "[fd00::7]:8787"):
+            policy = yaml.safe_load(self.egress("k8s", "--to", to, "--selector", "app=agent").stdout)
+            model = read(policy)
+            self.assertEqual(api.sanitize_for_serialization(model), policy)  # nothing was unknown to it
+            self.assertIsInstance(model.spec, kubernetes.client.V1NetworkPolicySpec)
+            rule, = model.spec.egress
+            self.assertIsInstance(rule.to[0].ip_block, kubernetes.client.V1IPBlock)
+            self.assertEqual(ipaddress.ip_network(rule.to[0].ip_block.cidr).num_addresses, 1)
+            self.assertEqual((rule.ports[0].protocol, rule.ports[0].port), ("TCP", 8787))
+            self.assertEqual(model.spec.policy_types, ["Ingress", "Egress"])
+            self.assertEqual(model.spec.ingress, [])
+        unknown = {**policy, "spec": {**policy["spec"], "egres": []}}
+        self.assertNotEqual(api.sanitize_for_serialization(read(unknown)), unknown)
+        del policy["spec"]["podSelector"]
+        with self.assertRaises(ValueError):
+            read(policy)
 
     @unittest.skipUnless(harness.AS_ROOT and shutil.which("nft"), "needs root and nft")
     def test_nft_in_a_namespace_and_on_its_bridge(self):

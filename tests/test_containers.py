@@ -40,6 +40,8 @@ def needs(*programs):
 class Place(harness.Case):
     """keybrake with a door that is a Unix socket, and what the containers are made of."""
 
+    more_options = []
+
     @classmethod
     def setUpClass(cls):
         cls.rooms = pathlib.Path(tempfile.mkdtemp(prefix="keybrake-rooms-"))
@@ -50,7 +52,7 @@ class Place(harness.Case):
         if harness.AS_ROOT:
             shutil.chown(doors, "nobody")
         cls.socket = doors / "door.sock"
-        cls.options = ["--listen", f"unix:{cls.socket}"]
+        cls.options = ["--listen", f"unix:{cls.socket}", *cls.more_options]
         cls.root = containers.make_root(cls.rooms / "root")
         super().setUpClass()
 

@@ -20,6 +20,8 @@ const struct option egress_options[] = {
 };
 const size_t egress_options_count = sizeof(egress_options) / sizeof(egress_options[0]);
 
+enum { BRIDGE_NAME_MAX = 12 }; /* of an interface 15, and "br-" */
+
 struct egress {
     char address[64];
     unsigned port;
@@ -151,19 +153,37 @@ static void print_nft(const struct egress *egress)
     }
 }
 
+/* The network that an address of ours is in, when we choose it: 172.30.0.1 -> 172.30.0.0/24. */
+static void print_subnet(const struct egress *egress)
+{
+    unsigned char bytes[16] = {0};
+    char text[INET6_ADDRSTRLEN] = "";
+    int family = egress->v6 ? AF_INET6 : AF_INET;
+
+    (void)inet_pton(family, egress->address, bytes);
+    memset(bytes + (egress->v6 ? 8 : 3), 0, egress->v6 ? 8 : 1);
+    (void)inet_ntop(family, bytes, text, sizeof(text));
+    (void)printf("%s/%d", text, egress->v6 ? 64 : 24);
+}
+
 static void print_docker(const struct egress *egress)
 {
     (void)printf("# keybrake egress docker.  The strict form has no network at all:\n"
                  "#   docker run --network none ...   and   keybrake attach --container ID\n"
                  "#\n"
-                 "# A network with one way out, the door %s:%u:\n"
-                 "docker network create --internal --opt com.docker.network.bridge.name=br-%s %s\n"
+                 "# A network with one way out, the door %s:%u, which is the machine's address on\n"
+                 "# it: start `keybrake serve --listen` there when the network is made.  Docker's\n"
+                 "# --dns 127.0.0.1: no names from inside, which would be a way out too.\n"
+                 "docker network create --internal --opt com.docker.network.bridge.name=br-%s \\\n"
+                 "    %s--subnet ",
+                 egress->address, egress->port, egress->name, egress->v6 ? "--ipv6 " : "");
+    print_subnet(egress);
+    (void)printf(" --gateway %s %s\n"
                  "keybrake egress nft --to %s%s%s:%u --interface br-%s --name %s | nft -f -\n"
                  "docker run --network %s --dns 127.0.0.1 --cap-drop ALL \\\n"
                  "    --security-opt no-new-privileges --env-file ENV IMAGE\n",
-                 egress->address, egress->port, egress->name, egress->name, egress->v6 ? "[" : "",
-                 egress->address, egress->v6 ? "]" : "", egress->port, egress->name, egress->name,
-                 egress->name);
+                 egress->address, egress->name, egress->v6 ? "[" : "", egress->address,
+                 egress->v6 ? "]" : "", egress->port, egress->name, egress->name, egress->name);
 }
 
 static void print_k8s(const struct egress *egress)
@@ -202,6 +222,12 @@ int run_egress_nft(const struct invocation *invocation)
 
 int run_egress_docker(const struct invocation *invocation)
 {
+    const char *name = option_value(invocation, "name");
+
+    if (name != NULL && strlen(name) > BRIDGE_NAME_MAX) {
+        return say_usage(invocation, "--name is at most %d letters: the bridge is called br-NAME",
+                         BRIDGE_NAME_MAX);
+    }
     return egress_with(invocation, print_docker);
 }
 
