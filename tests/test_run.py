@@ -2,6 +2,7 @@
 """keybrake run: what a sandbox can and cannot do, and when it ends."""
 
 import contextlib
+import http.server
 import json
 import os
 import pathlib
@@ -9,6 +10,7 @@ import shutil
 import select
 import signal
 import socket
+import ssl
 import statistics
 import subprocess
 import threading
@@ -283,6 +285,87 @@ def wait_for_deaths(pids):
             raise AssertionError("still alive after 10 s")
         os.close(fd)
     return (time.monotonic() - began) * 1000
+
+
+def own_name():
+    """A name for this machine that its hosts file knows, other than localhost (which inside is inside)."""
+    for line in pathlib.Path("/etc/hosts").read_text().splitlines():
+        fields = line.partition("#")[0].split()
+        for name in fields[1:]:
+            if fields[0].startswith("127.") and not name.startswith(("localhost", "ip6-")):
+                return name
+    return None
+
+
+@unittest.skipUnless(own_name(), "/etc/hosts has no name for this machine but localhost")
+class OtherHosts(Case):
+    """--allow-host: a host that is no vendor's is reached, unseen; all others are not."""
+
+    options = ["--dial-private", "yes"]
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        certificates = cls.place.certificates
+        harness.certify(certificates, "other", f"DNS:{own_name()}")
+        shutil.copy(certificates / "ca.pem", cls.work / "other.pem")
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificates / "other.pem", certificates / "other.key")
+
+        class Hello(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Length", "6")
+                self.end_headers()
+                self.wfile.write(b"hello\n")
+
+            def log_message(self, *_):
+                cls.seen.append(self.path)
+
+        cls.seen = []
+        cls.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hello)
+        cls.server.socket = context.wrap_socket(cls.server.socket, server_side=True)
+        threading.Thread(target=cls.server.serve_forever, daemon=True).start()
+        cls.addClassCleanup(cls.server.server_close)
+        cls.addClassCleanup(cls.server.shutdown)
+        cls.authority = f"{own_name()}:{cls.server.server_address[1]}"
+
+    POLICY = ["--vendor", "stripe", "--cap", "50", "--allow", "/v1/balance"]
+
+    def ask(self, *allowed):
+        policy = list(self.POLICY)
+        for one in allowed:
+            policy += ["--allow-host", one]
+        script = (f"curl -sS --cacert other.pem https://{self.authority}/x 2>&1; echo; echo ==;"
+                  f" curl -sS https://{self.authority}/y 2>&1; echo; echo ==;"
+                  " curl -sS -o /dev/null -w '%{http_code}\\n' https://api.stripe.com/v1/balance -u"
+                  " $STRIPE_SECRET_KEY:")
+        return self.sandbox("sh", "-c", script, policy=policy)
+
+    def test_named_it_is_reached_unseen(self):
+        done = self.ask(self.authority)
+        first, second, third = (one.strip() for one in done.stdout.split("=="))
+        self.assertEqual(first, "hello")  # by the host's own certificate, and not one of ours
+        self.assertIn("certificate", second)  # which is not trusted by itself
+        self.assertEqual(third, "200")
+        self.assertEqual(self.seen, ["/x"])
+        rows = [row for row in self.audit(limit=50) if row["method"] == "CONNECT"]
+        self.assertIn(self.authority.split(":")[0], json.dumps(rows))
+
+    def test_a_vendors_own_host_is_never_spliced(self):
+        done = self.sandbox("sh", "-c", "curl -sS https://api.stripe.com/v1/balance -u"
+                            " $STRIPE_SECRET_KEY:", policy=[*self.POLICY, "--allow-host", "api.stripe.com"])
+        self.assertEqual(json.loads(done.stdout)["object"], "balance", done.stderr)
+
+    def test_not_named_it_is_refused_in_a_sentence(self):
+        before = len(self.seen)
+        for allowed in ((), ("other.example",), (self.authority.split(":")[0],), ("*." + own_name(),)):
+            done = self.ask(*allowed)
+            first, second, third = (one.strip() for one in done.stdout.split("=="))
+            self.assertIn("certificate", first)  # it is ours that answers
+            self.assertIn(f"{own_name()} cannot be reached from here", second)
+            self.assertEqual(third, "200")
+        self.assertEqual(len(self.seen), before)
 
 
 class Promptly(Case):

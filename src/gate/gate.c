@@ -21,9 +21,10 @@ enum {
     PLAIN_BYTES = LIMIT_HEAD_BYTES,
 };
 
-/* Not here: socket, connect, bind, listen, open, sendmmsg, sendmsg.  Connections to hosts that a
+/* getsockname and getsockopt say where in a sandbox a connection was meant to go.
+ * Not here: socket, connect, bind, listen, open, sendmmsg, sendmsg.  Connections to hosts that a
  * policy names come from the dialer, connected. */
-static const int syscalls[] = {SYS_accept4, SYS_setsockopt};
+static const int syscalls[] = {SYS_accept4, SYS_setsockopt, SYS_getsockname, SYS_getsockopt};
 
 const struct confine gate_confine = {
     .syscalls = syscalls,

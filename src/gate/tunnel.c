@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gate/tunnel.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/mem.h"
 #include "http/socks.h"
@@ -260,6 +263,46 @@ static void work_inside(struct visitor *client)
 
 /* ---- a socket in a sandbox ---- */
 
+struct end {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address;
+    socklen_t size;
+};
+
+static bool is_loopback(const struct end *end)
+{
+    return end->address.any.sa_family == AF_INET6
+               ? IN6_IS_ADDR_LOOPBACK(&end->address.v6.sin6_addr)
+               : ntohl(end->address.v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+static unsigned port_of(const struct end *end)
+{
+    return ntohs(end->address.any.sa_family == AF_INET6 ? end->address.v6.sin6_port
+                                                        : end->address.v4.sin_port);
+}
+
+/* Which port the connection was meant for: as it was before the sandbox's redirect; where there is
+ * none, the one it came to.  A listener on a loopback address says nothing: then TLS's own. */
+unsigned tunnel_meant_port(int fd)
+{
+    enum { ORIGINAL_DESTINATION = 80 }; /* for both families, and no header says so well */
+    struct end end = {.size = sizeof(end.address)}, before = end;
+
+    if (getsockname(fd, &end.address.any, &end.size) < 0 ||
+        (end.address.any.sa_family != AF_INET && end.address.any.sa_family != AF_INET6)) {
+        return PORT_TLS;
+    }
+    int level = end.address.any.sa_family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;
+    if (getsockopt(fd, level, ORIGINAL_DESTINATION, &before.address, &before.size) == 0) {
+        return port_of(&before);
+    }
+    return is_loopback(&end) ? PORT_TLS : port_of(&end);
+}
+
 static void ask_for_session(struct visitor *client, const struct hello *hello)
 {
     struct tunnel *tunnel = client->tunnel;
@@ -269,7 +312,6 @@ static void ask_for_session(struct visitor *client, const struct hello *hello)
         return;
     }
     (void)snprintf(tunnel->host, sizeof(tunnel->host), "%s", hello->host);
-    tunnel->port = PORT_TLS;
     client->exchange = exchange_new(client);
     client->exchange->body_done = true;
     tunnel_ask(client, NULL, 0);

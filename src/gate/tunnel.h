@@ -55,6 +55,7 @@ struct tunnel {
 
 /* ---- tunnel.c ---- */
 
+unsigned tunnel_meant_port(int fd); /* of a connection that a sandbox's socket accepted */
 struct tunnel *tunnel_begin(struct visitor *client, enum door door);
 /* All that is known goes to the judge; the answer finds the client by its exchange. */
 void tunnel_ask(struct visitor *client, const struct message_presented *presented, size_t count);

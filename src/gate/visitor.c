@@ -159,7 +159,7 @@ void visitor_new(struct gate *gate, const struct listener *listener, int fd, con
         client->door->users++;
         client->tls = tls_new_server(client->door->context);
     } else if (listener->kind == LISTENER_SESSION) {
-        (void)tunnel_begin(client, DOOR_SESSION);
+        tunnel_begin(client, DOOR_SESSION)->port = tunnel_meant_port(fd);
         client->state = VISITOR_PEEK;
     } else if (client->state == VISITOR_HANDSHAKE) {
         visitor_move(client, VISITOR_IDLE);

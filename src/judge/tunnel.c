@@ -263,6 +263,19 @@ static enum way decide_splice(struct judge *judge, const struct peer *gate,
     return WAY_SPLICE;
 }
 
+/* Such a host is never spliced, whatever a policy says. */
+static bool is_vendors_own(struct judge *judge, const struct key *key,
+                           const struct message_tunnel *ask)
+{
+    const struct config *config = judge->generation->config;
+    uint32_t upstream;
+    uint32_t pack = config_find_host(config, ask->host, &upstream);
+
+    return (pack != PACK_NONE && str_equal(config->packs[pack].vendor, key->vendor) &&
+            is_vendor_port(ask)) ||
+           is_own_upstream(judge, key, ask);
+}
+
 /* Whose host it is.  A vendor's: then a key that has ended may go on too, to be told so inside TLS,
  * in words that every client shows. */
 static enum way decide_way(struct judge *judge, const struct peer *gate,
@@ -271,9 +284,8 @@ static enum way decide_way(struct judge *judge, const struct peer *gate,
     const struct config *config = judge->generation->config;
     uint32_t upstream;
     uint32_t pack = config_find_host(config, ask->host, &upstream);
-    bool own = pack != PACK_NONE && str_equal(config->packs[pack].vendor, decision->key->vendor);
 
-    if ((own && is_vendor_port(ask)) || is_own_upstream(judge, decision->key, ask)) {
+    if (is_vendors_own(judge, decision->key, ask)) {
         return WAY_INTERCEPT;
     }
     if (policy_names_host(decision->key, ask)) {
@@ -299,7 +311,8 @@ static enum way decide_for_session(struct judge *judge, const struct peer *gate,
         for (size_t i = 0;
              str_equal(str_from(session->id.text), ask->session) && i < session->key_count; i++) {
             decision->key = keys_by_number(judge, session->keys[i]);
-            if (decision->key != NULL && policy_names_host(decision->key, ask) &&
+            if (decision->key != NULL && !is_vendors_own(judge, decision->key, ask) &&
+                policy_names_host(decision->key, ask) &&
                 decide_splice(judge, gate, ask, decision) == WAY_SPLICE) {
                 return WAY_SPLICE;
             }
