@@ -114,9 +114,13 @@ export class Client {
         return new IssuedKey(await this.issueRaw(policy));
     }
 
-    issueRaw(policy) {
+    async issueRaw(policy) {
         const headers = { "Idempotency-Key": policy.idempotency_key ?? randomUUID() };
-        return this.#json("POST", "/v1/keys", { body: issueBody(policy), headers, repeat: true });
+        const raw = await this.#json("POST", "/v1/keys", { body: issueBody(policy), headers, repeat: true });
+        for (const text of raw.warnings ?? []) {
+            process.emitWarning(text, "KeybrakeWarning");
+        }
+        return raw;
     }
 
     show(id) {

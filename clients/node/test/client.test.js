@@ -50,6 +50,13 @@ test("what is no time", () => {
     }
 });
 
+served("what the server has to say about a policy", [[201, issued(1, { warnings: ["'/v1/charge' fits no operation"] })]], async (server) => {
+    const warned = new Promise((resolve) => process.once("warning", resolve));
+    await client(server).issue(POLICY);
+    const warning = await warned;
+    assert.deepEqual([warning.name, warning.message], ["KeybrakeWarning", "'/v1/charge' fits no operation"]);
+});
+
 served("issue says what was asked", [], async (server) => {
     const key = await client(server).issue({ ...POLICY, expires_in: "12m", label: "run/1", params: { models: [] } });
     const [call] = server.calls;

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import random
 import time
@@ -17,6 +18,7 @@ from .duration import Duration, seconds, ttl_for
 from .errors import ApiError, BadAnswer, ConnectionFailed, NotFound, api_error
 from .transport import Transport, default_socket
 
+log = logging.getLogger("keybrake")
 Usd = Union[int, str, Decimal, float]
 Json = Dict[str, Any]
 
@@ -127,7 +129,10 @@ class Client:
             body["expires_in"] = f"{seconds(expires_in)}s"
         body.update((name, _usd(value)) for name, value in policy.items())
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        return self._json("POST", "/v1/keys", body, headers, repeat=True)
+        raw = self._json("POST", "/v1/keys", body, headers, repeat=True)
+        for text in raw.get("warnings") or ():
+            log.warning("%s", text)
+        return raw
 
     def show(self, key_id: str) -> Key:
         return Key.of(self._json("GET", _key_path(key_id), repeat=True))

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
+import io
 import ipaddress
 import json
 import os
@@ -17,6 +19,36 @@ from .errors import BadAnswer, ConnectionFailed, KeybrakeError, TimedOut
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 _PIECE = 64 * 1024
+
+
+class _Until(io.RawIOBase):
+    """What a socket receives, up to one moment: its own timeout is of each piece only."""
+
+    def __init__(self, sock: socket.socket, deadline: float):
+        self._sock, self._deadline = sock, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, room: Any) -> int:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise socket.timeout("timed out")
+        self._sock.settimeout(left)
+        return self._sock.recv_into(room)
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer whose head, too, is there by the deadline."""
+
+    def __init__(self, sock: socket.socket, *args: Any, deadline: float, **more: Any):
+        super().__init__(sock, *args, **more)
+        self._socket_file = self.fp  # keeps the socket open when the connection lets go of it
+        self.fp = io.BufferedReader(_Until(sock, deadline))
+
+    def close(self) -> None:
+        super().close()
+        self._socket_file.close()
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -90,6 +122,8 @@ class Transport:
         """Status, headers in lower case, body."""
         deadline = time.monotonic() + timeout
         connection = self._connection(timeout)
+        connection.response_class = functools.partial(  # type: ignore[assignment]
+            _Answer, deadline=deadline)
         sent = {"Accept": "application/json", **headers}
         data = None
         if body is not None:
@@ -102,11 +136,6 @@ class Transport:
             answer = connection.getresponse()
             pieces = bytearray()
             while True:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise TimedOut(f"no whole answer from {self.where()} within {timeout:g} s")
-                if connection.sock is not None:
-                    connection.sock.settimeout(left)
                 piece = answer.read1(_PIECE)
                 if not piece:
                     break
@@ -118,7 +147,7 @@ class Transport:
             found = {name.lower(): value for name, value in answer.getheaders()}
             return answer.status, found, bytes(pieces)
         except socket.timeout as error:  # TimeoutError since 3.10
-            raise TimedOut(f"no answer from {self.where()} within {timeout:g} s") from error
+            raise TimedOut(f"no whole answer from {self.where()} within {timeout:g} s") from error
         except ssl.SSLCertVerificationError as error:
             raise KeybrakeError(f"{self.where()}: {error.verify_message}; a CA of your own is "
                                 "given by ca_file or KEYBRAKE_CA") from error

@@ -66,6 +66,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             except OSError:
                 self.close_connection = True
             return
+        if said == "drip head":
+            try:
+                for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}":
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(0.1)
+            except OSError:
+                self.close_connection = True
+            return
         if said == "cut":
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{}")
             self.close_connection = True

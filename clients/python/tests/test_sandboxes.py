@@ -1,43 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Adapters whose platform's package is not in Debian: what they hand it, by stand-ins with the
-package's face.  (tests/test_platforms_*.py runs the real packages that can be had.)"""
+"""Adapters whose platform's package is not in Debian: what they hand it, by stand-ins as strict as
+the package (stand_ins.py).  (tests/test_platforms_*.py runs the real packages that can be had.)"""
 
 import logging
+import sys
+import types
 import unittest
 
 import keybrake
+import stand_ins
 from double import TOKEN, Double, issued, problem
 from keybrake.sandboxes import common, e2b, modal
 
 POLICY = {"vendor": "stripe", "daily_usd_cap": 50, "allowed_endpoints": ["/v1/charges"]}
 REACHABLE = {"env": {"STRIPE_API_KEY": TOKEN, "STRIPE_API_BASE": "https://broker.example.com/stripe"}}
-
-
-class Recorder:
-    """A Sandbox class, and a Secret class, that remember what they were told."""
-
-    def __init__(self, server, fails=None, kill_fails=None):
-        self.server, self.fails, self.kill_fails = server, fails, kill_fails
-        self.created, self.log = [], []
-        self.Sandbox = self.Secret = self
-
-    def create(self, *command, **given):
-        self.created.append(given)
-        if self.fails:
-            raise self.fails
-        return self
-
-    from_dict = staticmethod(dict)
-
-    def kill(self):
-        self.log.append(("kill", self.server.revoked()))
-        if self.kill_fails:
-            raise self.kill_fails
-
-    terminate = kill
-
-    def set_timeout(self, seconds):
-        self.log.append(("timeout", seconds))
 
 
 class Reachable(Double):
@@ -63,63 +39,121 @@ class Adapters(unittest.TestCase):
     def options(self, **more):
         return {"key": POLICY, "lifetime": "10m", "client": self.client, **more}
 
+    def e2b(self, **faults):
+        """A world, and its Sandbox class in a package named e2b."""
+        world = stand_ins.World(self.server, **faults)
+        package = types.ModuleType("e2b")
+        package.SandboxQuery = stand_ins.SandboxQuery
+        sys.modules["e2b"] = package
+        self.addCleanup(sys.modules.pop, "e2b", None)
+        return world, stand_ins.e2b(world)
+
+    def modal(self, **faults):
+        world = stand_ins.World(self.server, **faults)
+        package = stand_ins.modal(world)
+        return world, package, {"app": package.App(), "image": package.Image()}
+
     def test_e2b(self):
-        recorder = Recorder(self.server)
-        with e2b.spawn(recorder, create={"template": "base", "envs": {"A": "b"},
-                                         "network": {"allow_out": ["198.51.100.1"]}},
+        world, Sandbox = self.e2b()
+        with e2b.spawn(Sandbox, create={"template": "base", "envs": {"A": "b"}, "api_key": "e2b_0",
+                                        "network": {"allow_out": ["198.51.100.1"]}},
                        **self.options()) as box:
             box.extend("30m")
             self.assertEqual(box.env("stripe")["STRIPE_API_KEY"], TOKEN)
-        told, = recorder.created
+        told, = world.created
         self.assertEqual(told, {
             "template": "base", "timeout": 600, "envs": {"A": "b", **REACHABLE["env"]},
-            "metadata": {"keybrake_key": "key_0000000000000001"},
+            "metadata": {"keybrake_key": "key_0000000000000001"}, "api_key": "e2b_0",
             "network": {"allow_out": ["broker.example.com", "198.51.100.1"],
                         "deny_out": ["0.0.0.0/0"]}})
         self.assertEqual(self.server.calls[0]["body"]["expires_in"], "720s")
-        self.assertEqual(recorder.log, [("timeout", 1800),
-                                        ("kill", ["key_0000000000000001"])])
+        self.assertEqual(world.log, [("timeout", 1800), ("kill", ["key_0000000000000001"])])
+        self.assertEqual(world.alive, [])
+
+    def test_e2b_with_nothing_said(self):
+        world, Sandbox = self.e2b()
+        with e2b.spawn(Sandbox, create={"envs": None, "metadata": None, "network": None},
+                       **self.options()):
+            self.assertEqual(len(world.alive), 1)
+        self.assertEqual(world.alive, [])
 
     def test_modal(self):
-        recorder = Recorder(self.server)
-        box = modal.spawn(recorder, "sleep", "60", app="app", image="image", **self.options())
+        world, package, where = self.modal()
+        box = modal.spawn(package, "sleep", "60", **where, **self.options(), create={
+            "secrets": [package.Secret.from_dict({"A": "b"})], "tags": {"team": "x"},
+            "outbound_domain_allowlist": ["pypi.org"]})
         box.teardown()
-        told, = recorder.created
-        self.assertEqual(told["secrets"], [REACHABLE["env"]])
-        self.assertEqual((told["timeout"], told["outbound_domain_allowlist"],
-                          told["outbound_cidr_allowlist"]), (600, ["broker.example.com"], []))
-        self.assertEqual(recorder.log, [("kill", ["key_0000000000000001"])])
+        told, = world.created
+        self.assertEqual(told, {
+            **where, "command": ("sleep", "60"), "timeout": 600, "client": None,
+            "env": {"A": "b", **REACHABLE["env"]},
+            "tags": {"team": "x", "keybrake_key": "key_0000000000000001"},
+            "outbound_cidr_allowlist": [],
+            "outbound_domain_allowlist": ["pypi.org", "broker.example.com"]})
+        self.assertEqual(world.log, [("kill", ["key_0000000000000001"])])
         with self.assertRaises(keybrake.KeybrakeError):
             box.extend("30m")
 
+    def test_modal_to_an_address(self):
+        world, package, where = self.modal()
+        modal.spawn(package, **where, **self.options(broker="https://198.51.100.7")).teardown()
+        told, = world.created
+        self.assertEqual((told["outbound_cidr_allowlist"], told["outbound_domain_allowlist"]),
+                         (["198.51.100.7/32"], []))
+
     def test_a_create_that_fails(self):
-        for spawn in (e2b.spawn, modal.spawn):
-            with self.assertRaises(TimeoutError):
-                spawn(Recorder(self.server, fails=TimeoutError("mine")), **self.options())
+        _, Sandbox = self.e2b(fails=TimeoutError("mine"))
+        with self.assertRaises(TimeoutError):
+            e2b.spawn(Sandbox, **self.options())
+        _, package, where = self.modal(fails=TimeoutError("mine"))
+        with self.assertRaises(TimeoutError):
+            modal.spawn(package, **where, **self.options())
         self.assertEqual(len(self.server.revoked()), 2)
 
+    def test_a_create_whose_answer_is_lost(self):
+        """First the key, then what carries its id; another's sandbox stays."""
+        world, Sandbox = self.e2b()
+        other = e2b.spawn(Sandbox, **self.options())
+        world.fails_late = TimeoutError("mine")
+        with self.assertRaises(TimeoutError):
+            e2b.spawn(Sandbox, create={"api_key": "e2b_0", "domain": "e2b.example"},
+                      **self.options())
+        connection = {"api_key": "e2b_0", "domain": "e2b.example"}
+        self.assertEqual(world.log, [("list", {"keybrake_key": "key_0000000000000002"}, connection),
+                                     ("kill by id", "i1", connection)])
+        self.assertEqual(world.alive, [other.sandbox])
+        self.assertEqual(self.server.revoked(), ["key_0000000000000002"])
+        other.teardown()
+        world, package, where = self.modal(fails_late=TimeoutError("mine"))
+        with self.assertRaises(TimeoutError):
+            modal.spawn(package, **where, **self.options())
+        self.assertEqual(world.log, [("list", "ap-1", {"keybrake_key": "key_0000000000000003"}),
+                                     ("kill", ["key_0000000000000002", "key_0000000000000001",
+                                               "key_0000000000000003"])])
+        self.assertEqual(world.alive, [])
+
     def test_a_kill_that_fails(self):
-        recorder = Recorder(self.server, kill_fails=TimeoutError("mine"))
-        box = e2b.spawn(recorder, **self.options())
+        world, Sandbox = self.e2b(kill_fails=TimeoutError("mine"))
+        box = e2b.spawn(Sandbox, **self.options())
         with self.assertRaises(TimeoutError):
             box.teardown()
         self.assertEqual(len(self.server.revoked()), 1)
-        recorder.kill_fails = None
+        world.kill_fails = None
         box.teardown()
         self.assertTrue(box.ended)
         self.assertEqual(len(self.server.revoked()), 1)
 
     def test_a_block_that_fails_is_what_is_seen(self):
-        recorder = Recorder(self.server, kill_fails=TimeoutError("mine"))
+        _, Sandbox = self.e2b(kill_fails=TimeoutError("mine"))
         with self.assertRaises(ZeroDivisionError):
-            with e2b.spawn(recorder, **self.options()):
+            with e2b.spawn(Sandbox, **self.options()):
                 1 / 0
         self.assertEqual(len(self.server.revoked()), 1)
 
     def test_an_extension_that_fails(self):
-        recorder = Recorder(self.server)
-        recorder.set_timeout = lambda seconds: 1 / 0
-        box = e2b.spawn(recorder, **self.options())
+        _, Sandbox = self.e2b()
+        box = e2b.spawn(Sandbox, **self.options())
+        box.sandbox.set_timeout = lambda seconds: 1 / 0
         before = box.keys[0].expires_at
         with self.assertRaises(ZeroDivisionError):
             box.extend("1h")
@@ -128,28 +162,34 @@ class Adapters(unittest.TestCase):
         box.teardown()
 
     def test_a_second_key_that_is_refused(self):
-        recorder = Recorder(self.server)
+        world, Sandbox = self.e2b()
         self.server.answers = [(201, issued(number=1, **REACHABLE)), problem(422, "no_credential")]
         with self.assertRaises(keybrake.Refused):
-            e2b.spawn(recorder, **self.options(key=None, keys=[POLICY, POLICY]))
-        self.assertEqual((recorder.created, self.server.revoked()), ([], ["key_0000000000000001"]))
+            e2b.spawn(Sandbox, **self.options(key=None, keys=[POLICY, POLICY]))
+        self.assertEqual((world.created, self.server.revoked()), ([], ["key_0000000000000001"]))
 
     def test_two_keys_that_set_one_variable(self):
         self.server.answers = [(201, issued(number=1, **REACHABLE)), (201, issued(
             number=2, env={"STRIPE_API_KEY": "vk_" + "B" * 38}))]
         with self.assertRaisesRegex(keybrake.KeybrakeError, "STRIPE_API_KEY"):
-            e2b.spawn(Recorder(self.server), **self.options(key=None, keys=[POLICY, POLICY]))
+            e2b.spawn(self.e2b()[1], **self.options(key=None, keys=[POLICY, POLICY]))
         self.assertEqual(len(self.server.revoked()), 2)
 
     def test_what_is_not_the_callers_to_say(self):
-        for spawn, create in ((e2b.spawn, {"timeout": 1}), (modal.spawn, {"timeout": 1}),
-                              (modal.spawn, {"block_network": True})):
-            with self.assertRaises(TypeError):
-                spawn(Recorder(self.server), create=create, **self.options())
+        _, Sandbox = self.e2b()
+        _, package, where = self.modal()
+        for create in ({"timeout": 1}, {"network": {"allow_out": lambda context: ["*"]}},
+                       {"network": {"allow_out": "pypi.org"}}):
+            with self.assertRaises(TypeError, msg=create):
+                e2b.spawn(Sandbox, create=create, **self.options())
+        for name in ("timeout", "block_network", "cidr_allowlist", "_experimental_outbound_policy",
+                     "app", "image"):
+            with self.assertRaises(TypeError, msg=name):
+                modal.spawn(package, **where, create={name: 1}, **self.options())
         with self.assertRaises(TypeError):
-            e2b.spawn(Recorder(self.server), lifetime="1m", client=self.client)
+            e2b.spawn(Sandbox, lifetime="1m", client=self.client)
         with self.assertRaises(ValueError):
-            e2b.spawn(Recorder(self.server), **self.options(ttl="1h"))
+            e2b.spawn(Sandbox, **self.options(ttl="1h"))
         self.assertEqual(self.server.calls, [])
 
     def test_where_keybrake_is(self):

@@ -311,6 +311,22 @@ time.sleep(1)
             self.assertEqual(sorted(server.revoked()),
                              ["key_0000000000000001", "key_0000000000000002"])
 
+    def test_a_signal_that_the_program_turns_into_an_exit(self):
+        with Double() as server:
+            program = self.start(server, PROGRAM % """
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+def work():
+    keybrake.vault_key(**policy).open()
+    ready()
+    time.sleep(0.5)
+threading.Thread(target=work).start()
+time.sleep(20)
+""")
+            program.stdout.readline()
+            program.terminate()
+            self.assertEqual(self.end(program)[0], 143)
+            self.assertEqual(server.revoked(), ["key_0000000000000001"])
+
     def test_a_signal_ends_a_key_without_a_block(self):
         with Double() as server:
             program = self.start(server, PROGRAM % """

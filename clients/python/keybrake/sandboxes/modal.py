@@ -15,7 +15,11 @@ def spawn(modal: Any, *command: str, lifetime: Duration, app: Any = None, image:
     """`create` goes to modal.Sandbox.create(); options are key or keys, ttl, client, broker."""
     given = dict(create or {})
     refuse_given(given, ["timeout"], "the sandbox's lifetime says it")
-    refuse_given(given, ["block_network"], "the sandbox reaches keybrake and nothing else")
+    refuse_given(given, ["app", "image"], "spawn itself takes it")
+    refuse_given(given, ["block_network", "cidr_allowlist", "_experimental_outbound_policy"],
+                 "the sandbox reaches keybrake, and what outbound_cidr_allowlist and "
+                 "outbound_domain_allowlist name besides")
+    client = {name: given[name] for name in ("client",) if name in given}
 
     def make(request: Request) -> Any:
         broker = request.broker
@@ -23,12 +27,18 @@ def spawn(modal: Any, *command: str, lifetime: Duration, app: Any = None, image:
         domains: Sequence[str] = [] if broker.cidr else [broker.host]
         return modal.Sandbox.create(*command, **{
             **given, "app": app, "image": image, "timeout": request.lifetime_s,
-            "secrets": [*given.get("secrets", []), modal.Secret.from_dict(request.env)],
-            "tags": {**given.get("tags", {}), "keybrake_key": request.label},
-            "outbound_cidr_allowlist": [*given.get("outbound_cidr_allowlist", []), *cidrs],
-            "outbound_domain_allowlist": [*given.get("outbound_domain_allowlist", []), *domains]})
+            "secrets": [*(given.get("secrets") or []), modal.Secret.from_dict(request.env)],
+            "tags": {**(given.get("tags") or {}), "keybrake_key": request.label},
+            "outbound_cidr_allowlist": [*(given.get("outbound_cidr_allowlist") or []), *cidrs],
+            "outbound_domain_allowlist": [*(given.get("outbound_domain_allowlist") or []),
+                                          *domains]})
 
     def kill(sandbox: Any) -> None:
         sandbox.terminate()
 
-    return _spawn(make, kill, lifetime=lifetime, **options)
+    def sweep(label: str) -> None:
+        where = {"app_id": app.app_id} if app is not None else {}
+        for one in modal.Sandbox.list(tags={"keybrake_key": label}, **where, **client):
+            one.terminate()
+
+    return _spawn(make, kill, lifetime=lifetime, sweep=sweep, **options)
