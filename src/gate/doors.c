@@ -169,18 +169,34 @@ static void pause_accepting(struct gate *gate)
     doors_update(gate);
 }
 
-/* A connection that waits for nothing makes way for one that wants something.  False when there is
- * none. */
+/* The first of them that does not wait for us. */
+static struct visitor *oldest(struct list *list)
+{
+    for (struct list *at = list->next; at != list; at = at->next) {
+        struct visitor *client = LIST_THING(at, struct visitor, link);
+        if (!client->is_parked) {
+            return client;
+        }
+    }
+    return NULL;
+}
+
+/* Who has waited longest for nothing, or with half a head, makes way: so that neither those who
+ * hold connections nor those who open many keep out one that says what it wants.  False when all
+ * are busy. */
 static bool make_room(struct gate *gate)
 {
     if (gate->client_count < gate->client_max) {
         return true;
     }
-    if (list_empty(&gate->idle)) {
-        return false;
+    struct visitor *idle = oldest(&gate->idle), *unfinished = oldest(&gate->unfinished);
+    if (idle == NULL || (unfinished != NULL && unfinished->since_ms < idle->since_ms)) {
+        idle = unfinished;
     }
-    visitor_gone(LIST_THING(gate->idle.next, struct visitor, link));
-    return true;
+    if (idle != NULL) {
+        visitor_gone(idle);
+    }
+    return idle != NULL;
 }
 
 static bool is_of_one_connection(int error)

@@ -696,6 +696,34 @@ static void test_judge_full(void)
 static int tcp_listener(struct sockaddr_in *ret_address);
 static int dial(const struct sockaddr_in *address);
 
+/* Room for ROOM connections, and all have sent half a head: the oldest goes for one that sends a
+ * whole one. */
+static void test_room_for_whole_heads(void)
+{
+    struct sockaddr_in address;
+    int clients[ROOM];
+
+    begin();
+    (void)close(t.client);
+    command('l', tcp_listener(&address));
+    for (size_t i = 0; i < ROOM; i++) {
+        clients[i] = dial(&address);
+        CHECK(send(clients[i], "GET / HT", 8, MSG_NOSIGNAL) == 8);
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+    t.client = dial(&address);
+    say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)expect_admit();
+    CHECK(recv(clients[0], &(char){0}, 1, 0) == 0); /* it had to go */
+    CHECK(recv(clients[1], &(char){0}, 1, MSG_DONTWAIT) == -1);
+    CHECK(send(clients[1], "TP/1.1\r\nHost: a\r\n\r\n", 21, MSG_NOSIGNAL) == 21);
+    (void)expect_admit();
+    for (size_t i = 0; i < ROOM; i++) {
+        (void)close(clients[i]);
+    }
+    end();
+}
+
 /* Room for ROOM connections: idle ones make way, busy ones do not. */
 static void test_room(void)
 {
@@ -1024,6 +1052,7 @@ int main(void)
     test_judge_silent();
     test_drain();
     test_judge_full();
+    test_room_for_whole_heads();
     test_room();
     test_process();
     test_tls_process();

@@ -55,19 +55,36 @@ uint64_t visitor_now_ms(const struct visitor *client)
     return loop_now_ms(client->gate->loop);
 }
 
-/* The longest idle are the first to be closed when room is short. */
+/* Who waits for nothing, or has not said what it wants, goes first when room is short. */
+static struct list *list_of(struct gate *gate, unsigned state)
+{
+    switch ((enum visitor_state)state) {
+    case VISITOR_IDLE:
+        return &gate->idle;
+    case VISITOR_PROXY:
+    case VISITOR_HANDSHAKE:
+    case VISITOR_SOCKS:
+    case VISITOR_PEEK:
+    case VISITOR_HEAD:
+        return &gate->unfinished;
+    default:
+        return &gate->clients;
+    }
+}
+
 static void enlist(struct visitor *client, enum visitor_state next)
 {
     struct gate *gate = client->gate;
-    bool was_idle = client->state == VISITOR_IDLE, is_idle = next == VISITOR_IDLE;
+    const struct list *was = list_of(gate, client->state);
+    struct list *is = list_of(gate, next);
 
-    if (was_idle == is_idle) {
+    if (was == is) {
         return;
     }
-    gate->idle_count += is_idle ? 1 : 0;
-    gate->idle_count -= was_idle ? 1 : 0;
+    gate->idle_count += is == &gate->idle ? 1 : 0;
+    gate->idle_count -= was == &gate->idle ? 1 : 0;
     list_remove(&client->link);
-    list_add(is_idle ? &gate->idle : &gate->clients, &client->link);
+    list_add(is, &client->link);
 }
 
 void visitor_move(struct visitor *client, enum visitor_state next)
@@ -152,7 +169,7 @@ void visitor_new(struct gate *gate, const struct listener *listener, int fd, con
     buf_init(&client->out, VISITOR_OUT_MAX);
     list_init(&client->parked);
     list_init(&client->link);
-    list_add(&gate->clients, &client->link);
+    list_add(&gate->unfinished, &client->link);
     gate->client_count++;
     if (listener->tls) {
         client->door = gate->door;

@@ -94,11 +94,12 @@ struct gate {
     struct door_tls *door;
     struct list listeners;
     struct list sessions;
-    struct list clients; /* all but idle ones */
-    struct list idle;    /* the longest idle first */
-    struct list parked;  /* heads that wait for room in the judge's channel */
-    struct list dead;    /* to be freed at the end of the turn */
-    struct list spare;   /* exchanges to be used again */
+    struct list clients;    /* all but those in the next two */
+    struct list unfinished; /* who has not said what it wants; the oldest first, about */
+    struct list idle;       /* the longest idle first */
+    struct list parked;     /* heads that wait for room in the judge's channel */
+    struct list dead;       /* to be freed at the end of the turn */
+    struct list spare;      /* exchanges to be used again */
     size_t spare_count;
     struct loop_hook bury;
     struct loop_timer stats, accept_again;
