@@ -14,6 +14,15 @@
 
 #define PLAIN_LINE "keybrake vault key 2 plain\n"
 #define SEALED_LINE "keybrake vault key 2 sealed\n"
+/* As keybrake wrote it before there was a change of pairs: read, never written.  Lines and what
+ * stands before the box are as long as today's. */
+#define PLAIN_LINE_1 "keybrake vault key 1 plain\n"
+#define SEALED_LINE_1 "keybrake vault key 1 sealed\n"
+
+struct vault_key_1 {
+    uint32_t version, reserved;
+    unsigned char box_public[32], box_secret[32], sign_public[32], sign_secret[64];
+};
 
 /* What follows the line of a sealed file; all bytes, so without padding. */
 struct sealed {
@@ -26,6 +35,7 @@ struct sealed {
 enum {
     PLAIN_SIZE = sizeof(PLAIN_LINE) - 1 + sizeof(struct vault_key),
     SEALED_SIZE = sizeof(SEALED_LINE) - 1 + sizeof(struct sealed),
+    LESS_IN_1 = sizeof(struct vault_key) - sizeof(struct vault_key_1),
     FILE_SIZE_MAX = SEALED_SIZE,
     /* What a file may ask of us; ours ask for libsodium's MODERATE. */
     OPSLIMIT_MAX = 16,
@@ -213,9 +223,19 @@ static int check_owner(int fd, const char *path, struct err *err)
     return 0;
 }
 
-static bool starts_with(const struct key_file *file, const char *line, size_t line_size)
+static bool is_form(const struct key_file *file, size_t size, const char *line)
 {
-    return file->size >= line_size && memcmp(file->bytes.data, line, line_size) == 0;
+    return file->size == size && memcmp(file->bytes.data, line, strlen(line)) == 0;
+}
+
+/* Which of the four forms it has; false: none. */
+static bool find_form(struct key_file *file)
+{
+    file->older = is_form(file, PLAIN_SIZE - LESS_IN_1, PLAIN_LINE_1) ||
+                  is_form(file, SEALED_SIZE - LESS_IN_1, SEALED_LINE_1);
+    file->sealed = is_form(file, SEALED_SIZE, SEALED_LINE) ||
+                   is_form(file, SEALED_SIZE - LESS_IN_1, SEALED_LINE_1);
+    return file->older || file->sealed || is_form(file, PLAIN_SIZE, PLAIN_LINE);
 }
 
 int key_file_read(struct key_file *file, int fd, const char *path, struct err *err)
@@ -239,12 +259,9 @@ int key_file_read(struct key_file *file, int fd, const char *path, struct err *e
         }
         file->size += (size_t)got;
     }
-    file->sealed =
-        file->size == SEALED_SIZE && starts_with(file, SEALED_LINE, sizeof(SEALED_LINE) - 1);
-    if (!file->sealed &&
-        !(file->size == PLAIN_SIZE && starts_with(file, PLAIN_LINE, sizeof(PLAIN_LINE) - 1))) {
+    if (!find_form(file)) {
         key_file_clear(file);
-        return err_set(err, "'%s' is not a vault key of this version", path);
+        return err_set(err, "'%s' is no vault key that this program knows", path);
     }
     return 0;
 }
@@ -252,16 +269,17 @@ int key_file_read(struct key_file *file, int fd, const char *path, struct err *e
 static int unseal(const struct key_file *file, struct str passphrase, struct secret *key,
                   struct err *err)
 {
+    size_t less = file->older ? LESS_IN_1 : 0;
     struct sealed sealed;
     struct secret box_key = {0};
 
-    memcpy(&sealed, file->bytes.data + sizeof(SEALED_LINE) - 1, sizeof(sealed));
+    memcpy(&sealed, file->bytes.data + sizeof(SEALED_LINE) - 1, sizeof(sealed) - less);
     if (derive(&box_key, passphrase, &sealed, err) < 0) {
         return -1;
     }
     assert(box_key.data != NULL);
-    int rc = crypto_secretbox_open_easy(key->data, sealed.box, sizeof(sealed.box), sealed.nonce,
-                                        box_key.data);
+    int rc = crypto_secretbox_open_easy(key->data, sealed.box, sizeof(sealed.box) - less,
+                                        sealed.nonce, box_key.data);
     secret_clear(&box_key);
     return rc < 0 ? err_set(err, "the passphrase is wrong, or the key file is damaged") : 0;
 }
@@ -299,6 +317,25 @@ static int check_key(const struct secret *secret, struct err *err)
     return right ? 0 : err_set(err, "the vault key is damaged");
 }
 
+/* From the older layout, which lies at the start, to today's.  What is not of that version stays as
+ * it is, for check_key() to find. */
+static void lift(struct secret *secret)
+{
+    struct vault_key *key = (struct vault_key *)(void *)secret->data;
+    struct vault_key_1 older;
+
+    memcpy(&older, key, sizeof(older));
+    if (older.version == 1 && older.reserved == 0) {
+        mem_wipe(key, sizeof(*key));
+        key->version = VAULT_KEY_VERSION;
+        memcpy(key->box_public, older.box_public, sizeof(key->box_public));
+        memcpy(key->box_secret, older.box_secret, sizeof(key->box_secret));
+        memcpy(key->sign_public, older.sign_public, sizeof(key->sign_public));
+        memcpy(key->sign_secret, older.sign_secret, sizeof(key->sign_secret));
+    }
+    mem_wipe(&older, sizeof(older));
+}
+
 int key_file_open(const struct key_file *file, struct str passphrase, struct secret *key,
                   struct err *err)
 {
@@ -307,9 +344,13 @@ int key_file_open(const struct key_file *file, struct str passphrase, struct sec
         return err_set(err, "libsodium cannot be used here");
     }
     if (!file->sealed) {
-        memcpy(key->data, file->bytes.data + sizeof(PLAIN_LINE) - 1, key->size);
+        memcpy(key->data, file->bytes.data + sizeof(PLAIN_LINE) - 1,
+               key->size - (file->older ? LESS_IN_1 : 0));
     } else if (unseal(file, passphrase, key, err) < 0) {
         return -1;
+    }
+    if (file->older) {
+        lift(key);
     }
     return check_key(key, err);
 }

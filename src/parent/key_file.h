@@ -41,6 +41,7 @@ struct key_file {
     struct secret bytes;
     size_t size;
     bool sealed;
+    bool older; /* of a layout before this one; opened as one of today's */
 };
 /* Refuses a file that others may read, or that is not ours. */
 int key_file_read(struct key_file *file, int fd, const char *path, struct err *err);

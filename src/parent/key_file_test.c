@@ -150,6 +150,53 @@ static void test_change(struct secret *key, struct str passphrase)
     CHECK(key_file_replace(path, key, passphrase, &err) == -1); /* there is none */
 }
 
+/* The file that a keybrake of before wrote for the same pairs: today's without the previous pair.
+ */
+static void write_older(const struct secret *key, struct str passphrase)
+{
+    const struct vault_key *now = (const struct vault_key *)(void *)key->data;
+    unsigned char bytes[PLAIN_BYTES_MAX] = "keybrake vault key 1 plain\n", older[168] = {1};
+    size_t size = strlen((const char *)bytes);
+
+    memcpy(older + 8, now->box_public, 32);
+    memcpy(older + 40, now->box_secret, 32);
+    memcpy(older + 72, now->sign_public, 32);
+    memcpy(older + 104, now->sign_secret, 64);
+    if (passphrase.len == 0) {
+        memcpy(bytes + size, older, sizeof(older));
+        size += sizeof(older);
+    } else {
+        unsigned char box_key[crypto_secretbox_KEYBYTES];
+        unsigned char *salt = bytes + 28 + 16, *nonce = salt + crypto_pwhash_SALTBYTES;
+        memcpy(bytes, "keybrake vault key 1 sealed\n", 28);
+        bytes[28] = 1; /* opslimit; memlimit is 64 KiB */
+        bytes[28 + 8 + 2] = 1;
+        CHECK(crypto_pwhash(box_key, sizeof(box_key), passphrase.data, passphrase.len, salt, 1,
+                            65536, crypto_pwhash_ALG_ARGON2ID13) == 0);
+        CHECK(crypto_secretbox_easy(nonce + crypto_secretbox_NONCEBYTES, older, sizeof(older),
+                                    nonce, box_key) == 0);
+        size = 28 + 16 + crypto_pwhash_SALTBYTES + crypto_secretbox_NONCEBYTES +
+               crypto_secretbox_MACBYTES + sizeof(older);
+    }
+    write_bytes(bytes, size);
+}
+
+static void test_older(const struct secret *key, struct str passphrase)
+{
+    struct secret back = {0};
+    struct err err;
+
+    write_older(key, passphrase);
+    CHECK(secret_new(&back, sizeof(struct vault_key), &err) == 0);
+    CHECK(read_back(passphrase, &back, &err) == 0);
+    CHECK(memcmp(back.data, key->data, key->size) == 0);
+    if (passphrase.len > 0) {
+        CHECK(read_back(STR("another passphrase"), &back, &err) == -1);
+    }
+    secret_clear(&back);
+    test_damage(passphrase, passphrase.len == 0 ? 1 : 149);
+}
+
 static void test_passphrases(const struct secret *key)
 {
     struct err err;
@@ -174,6 +221,8 @@ int main(void)
     test_damage(STR_NONE, 1);
     test_round_trips(&key, STR("correct horse"));
     test_damage(STR("correct horse"), 149);
+    test_older(&key, STR_NONE);
+    test_older(&key, STR("correct horse"));
     test_change(&key, STR_NONE);
     test_change(&key, STR("correct horse"));
     key_file_change(&key);
