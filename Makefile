@@ -48,7 +48,7 @@ $(OUT)/keybrake: $(call bin,$(PROGRAMS))
 test: $(call bin,$(TESTS))
 	@tools/unit $^
 build-tests: $(call bin,$(TESTS))
-impostors: $(call bin,$(IMPOSTORS))
+impostors: $(call bin,$(IMPOSTORS)) $(OUT)/tests/clock/keybrake
 fuzzers:
 	$(MAKE) BUILD=fuzz CC=clang $(patsubst %.c,out/fuzz/%,$(FUZZERS))
 install: all
@@ -79,9 +79,14 @@ $(OUT)/tests/sim/sim: $(SIM:%.c=$(OUT)/%.o) $(OUT)/core.a
 	$(CC) -pie $(HERE) $(MODE) -fno-lto $(SIM_WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS)
 sim: $(OUT)/tests/sim/sim $(OUT)/bench/fill
 
+# The program with a clock that tests move on.
+CLOCK_WRAPPED := clock_gettime epoll_wait child_init
+$(OUT)/tests/clock/keybrake: $(OUT)/src/cli/keybrake.o $(OUT)/tests/clock/moved.o $(OUT)/core.a
+	$(CC) -pie $(HERE) $(MODE) -fno-lto $(CLOCK_WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS)
+
 .PHONY: all test build-tests impostors fuzzers install clean sim
 .SECONDARY:
-$(patsubst %.c,$(OUT)/%.o,$(TESTS) $(IMPOSTORS) $(SIM) bench/fill.c): CFLAGS += -O2 -fno-lto
+$(patsubst %.c,$(OUT)/%.o,$(TESTS) $(IMPOSTORS) $(SIM) tests/clock/moved.c bench/fill.c): CFLAGS += -O2 -fno-lto
 $(call bin,$(TESTS) $(IMPOSTORS) bench/fill.c): LDFLAGS += -fno-lto
 $(call bin,tests/impostor/breakout.c): LDFLAGS += \
     -Wl,--wrap=child_confine,--wrap=landlock_abi,--wrap=seccomp_enter

@@ -226,9 +226,8 @@ static void look_later(struct watch *watch)
 {
     const struct judge *judge = watch->judge;
     const struct hold *hold = holds_find(judge, watch->hold);
-    uint64_t wait = look_wait_ms(is_urgent(watch), watch->looks);
+    uint64_t wait = look_wait_ms(is_urgent(watch), ++watch->looks);
 
-    watch->looks++;
     watch->pages = 0;
     free(watch->after);
     watch->after = NULL;
