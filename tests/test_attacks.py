@@ -2,6 +2,7 @@
 """Requests that a sandbox might make to get past what its key allows, byte by byte: none of them
 reaches the vendor, and none moves the cap."""
 
+import json
 import threading
 import time
 
@@ -264,3 +265,53 @@ class Organisations(harness.Case):
                          params={"accounts": ["org-B", "proj_B"]})
         self.assertEqual(self.sent(key, "32", other)[0], 200)
         self.assertEqual(self.sent(key, "33", {"OpenAI-Organization": "org-C"}), (403, []))
+
+
+class Parameters(harness.Case):
+    """Rules about who sends and which model works hold, in whatever way the body says it."""
+
+    vendors = ["resend", "openai"]
+
+    def post(self, key, path, body):
+        data = body if isinstance(body, str) else json.dumps(body)
+        return self.ask(key, "POST", path, data, {"Content-Type": "application/json"})[0]
+
+    def test_senders(self):
+        key = self.issue(vendor="resend", allowed_endpoints=["emails.send"],
+                         params={"from_domains": ["good.example"]})
+
+        def send(sender):
+            return self.post(key, "/resend/emails", {"from": sender, "to": "x@y.example",
+                                                     "subject": "s", "text": "t"})
+
+        for sender in ("a@good.example", "Anna <a@good.example>", "\"Doe, J\" <j@good.example>",
+                       " a@good.example "):
+            self.assertEqual(send(sender), 200, sender)
+        sent = len(self.doubles["resend"].calls)
+        for sender in ("a@evil.example", "a@sub.good.example", "<a@evil.example> @good.example",
+                       "a@evil.example, b@good.example", "a@evil.example,b@good.example",
+                       "a@evil.example <b@good.example>", "\"b@good.example\" <a@evil.example>",
+                       "a@evil.example (b@good.example)", "a@evil.example>@good.example",
+                       "@good.example", "a@@good.example", "a@evil.example\n@good.example",
+                       "<a@evil.example>, <b@good.example>", "<b@good.example", "good.example", "",
+                       "a@evil.example:b@good.example", ["a@good.example"], None, 7):
+            self.assertIn(send(sender), (400, 403), sender)
+        self.assertIn(self.post(key, "/resend/emails",
+                                '{"from":"a@good.example","from":"a@evil.example","to":"x@y.z"}'),
+                      (400, 403))
+        self.assertEqual(len(self.doubles["resend"].calls), sent)
+
+    def test_models(self):
+        key = self.issue(vendor="openai", daily_usd_cap=None, params={"models": ["small"]})
+
+        def chat(body):
+            return self.post(key, "/openai/v1/chat/completions", body)
+
+        self.assertEqual(chat({"model": "small", "messages": []}), 200)
+        sent = len(self.doubles["openai"].calls)
+        for body in ({"model": "large"}, {"messages": []}, {"model": "small "}, {"model": ["small"]},
+                     {"model": None}, {"model": {"a": "small"}}, {"m": {"model": "small"}}, [],
+                     '{"model":"small","model":"large"}', '{"model":"large","mode\\u006c":"small"}',
+                     '{"model":"small","Model":"large"}', '{"model":"small"} {"model":"large"}'):
+            self.assertIn(chat(body), (400, 403), body)
+        self.assertEqual(len(self.doubles["openai"].calls), sent)

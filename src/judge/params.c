@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "judge/params.h"
 
+#include <string.h>
+
 #include "judge/book.h"
 #include "judge/decide.h"
 #include "judge/keys.h"
@@ -206,15 +208,28 @@ static bool starts_with_one(struct str value, const struct str *list, size_t cou
     return false;
 }
 
-/* "Anna <anna@mail.example.com>" -> mail.example.com */
-static struct str domain_of(struct str address)
+/* "Anna <anna@mail.example.com>" -> mail.example.com.  Empty where two readers could find two
+ * senders: more than one '@', or something beside the address that is not its name. */
+static struct str domain_of(struct str text)
 {
-    size_t at;
+    struct str address = str_trim(text);
+    size_t open = str_index(address, '<', 0);
 
-    while ((at = str_index(address, '@', 0)) < address.len) {
-        address = str_slice(address, at + 1, address.len);
+    if (open < address.len) {
+        if (!str_ends(address, STR(">")) || str_index(address, '@', 0) < open) {
+            return STR_NONE;
+        }
+        address = str_slice(address, open + 1, address.len - 1);
     }
-    return str_trim(str_slice(address, 0, str_index(address, '>', 0)));
+    size_t at = str_index(address, '@', 0);
+    struct str domain = str_slice(address, at + 1, address.len);
+    for (size_t i = 0; i < address.len; i++) {
+        char c = address.data[i];
+        if (c <= ' ' || c == 0x7f || (i != at && memchr("@<>(),;:\\\"[]", c, 12) != NULL)) {
+            return STR_NONE;
+        }
+    }
+    return at > 0 ? domain : STR_NONE;
 }
 
 struct rule_check {

@@ -16,6 +16,8 @@ struct load_context {
     struct pack *pack;
     struct str *once; /* request.once */
     size_t once_count;
+    struct str *params; /* request.params */
+    size_t param_count;
     bool refuse_card_data;
     struct str rate_source; /* of all rows of "rates" */
     int64_t rate_as_of_ms;

@@ -25,7 +25,35 @@ uint32_t load_add_read(struct config *config, const struct pack_read *read)
     return (uint32_t)config->read_count++;
 }
 
-/* The selectors of `reading`, then the pack's account parameters. */
+static bool reads_already(const struct load_reading *reading, struct str name)
+{
+    for (size_t i = 0; i < reading->count; i++) {
+        enum selector_kind kind = reading->selectors[i].kind;
+        if ((kind == SELECT_FORM || kind == SELECT_POINTER) &&
+            str_equal(reading->selectors[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What rules of policies are about: pointers of JSON, other names of forms. */
+static size_t add_params(const struct load_context *context, const struct load_reading *reading,
+                         struct pack_selector *to)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < context->param_count; i++) {
+        struct str name = context->params[i];
+        if (str_starts(name, STR("/")) == reading->json && !reads_already(reading, name)) {
+            to[count++] =
+                (struct pack_selector){reading->json ? SELECT_POINTER : SELECT_FORM, name};
+        }
+    }
+    return count;
+}
+
+/* The selectors of `reading` and of policies' rules, then the pack's account parameters. */
 static struct pack_read request_read(const struct json_in *in, const struct load_reading *reading)
 {
     const struct load_context *context = load_context_of(in);
@@ -35,11 +63,13 @@ static struct pack_read request_read(const struct json_in *in, const struct load
     size_t accounts = reading->json ? pack->account_pointer_count : pack->account_param_count;
     const struct str *names = reading->json ? pack->account_pointers : pack->account_params;
 
-    read.selector_count = reading->count + accounts;
-    read.selectors = arena_zeroed(in->arena, read.selector_count, sizeof(struct pack_selector));
+    read.selectors = arena_zeroed(in->arena, reading->count + context->param_count + accounts,
+                                  sizeof(struct pack_selector));
     memcpy(read.selectors, reading->selectors, reading->count * sizeof(struct pack_selector));
+    read.selector_count = reading->count;
+    read.selector_count += add_params(context, reading, read.selectors + reading->count);
     for (size_t i = 0; i < accounts; i++) {
-        read.selectors[reading->count + i] =
+        read.selectors[read.selector_count++] =
             (struct pack_selector){reading->json ? SELECT_POINTER : SELECT_FORM, names[i]};
     }
     read.place_count = reading->place_count;
@@ -94,7 +124,7 @@ static int add_default_read(struct json_in *in, bool json, uint32_t *ret)
     const struct load_reading nothing = {.json = json};
     struct pack_read read = request_read(in, &nothing);
 
-    if (read.account_count == 0 && !read.refuse_card_data) {
+    if (read.selector_count == 0 && !read.refuse_card_data) {
         return 0;
     }
     *ret = load_add_read(context->config, &read);

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "pack/load_parts.h"
 
-enum { ACCOUNT_PARAMS_MAX = 16, FETCH_HEADERS_MAX = 8 };
+enum { ACCOUNT_PARAMS_MAX = 16, PARAMS_MAX = 16, FETCH_HEADERS_MAX = 8 };
 
 static int load_header_names(struct json_in *in, const struct json_place *at, json_t *value,
                              struct str **ret, size_t *ret_count)
@@ -246,11 +246,21 @@ static int load_idempotency(struct json_in *in, const struct json_place *at, jso
                : judge_idempotency(in, pack);
 }
 
+static int load_params(struct json_in *in, const struct json_place *at, json_t *value, void *target)
+{
+    struct load_context *context = load_context_of(in);
+
+    (void)target;
+    return json_in_texts(in, at, value, PARAMS_MAX, PACK_NAME_MAX, &context->params,
+                         &context->param_count);
+}
+
 int load_request(struct json_in *in, const struct json_place *at, json_t *value, void *target)
 {
     static const struct json_member members[] = {
         {"encodings", JSON_OPTIONAL, load_encodings},
         {"once", JSON_OPTIONAL, load_once},
+        {"params", JSON_OPTIONAL, load_params},
         {"headers", JSON_OPTIONAL, load_judged_headers},
         {"drop_headers", JSON_OPTIONAL, load_drop_headers},
         {"fetch_headers", JSON_OPTIONAL, load_fetch_headers},
