@@ -162,12 +162,15 @@ static struct str verdict_text(const struct decision *decision)
 static bool key_gets_row(const struct judge *judge, struct key *key)
 {
     uint32_t second = (uint32_t)(judge->clock.now_ms / 1000);
+    uint64_t room = key->refused_room + (uint64_t)(second - key->refused_second) * KEY_REFUSALS_A_S;
 
-    if (key->refused_second != second) {
-        key->refused_second = second;
-        key->refused_rows = 0;
+    key->refused_second = second;
+    key->refused_room = room > KEY_REFUSALS ? KEY_REFUSALS : (uint32_t)room;
+    if (key->refused_room == 0) {
+        return false;
     }
-    return key->refused_rows++ < KEY_REFUSALS;
+    key->refused_room--;
+    return true;
 }
 
 /* False: too many of these; counted instead. */

@@ -1175,6 +1175,26 @@ static void test_full_disk(void)
     end();
 }
 
+/* Refusals of one key have rows up to a number, and a few more with each second. */
+static void test_refusals_without_end(void)
+{
+    size_t rows = 0;
+
+    wipe_store();
+    begin();
+    struct issued key = issue(10);
+    int64_t began_ms = clock_wall_ms();
+    for (int i = 0; i < 10300; i++) {
+        CHECK(denied(ask(&key, "GET", "/stripe/v1/payouts", false), "endpoint_not_allowed") == 403);
+    }
+    int64_t seconds = (clock_wall_ms() - began_ms) / 1000;
+    end();
+    for (size_t i = 0; i < t.row_count; i++) {
+        rows += t.rows[i].type == MESSAGE_ROW_AUDIT;
+    }
+    CHECK(rows >= 10000 && rows <= (size_t)(10000 + 100 * (seconds + 2) + 10));
+}
+
 /* Whoever waits for an answer waits so long at most; the money is counted when there is room. */
 static void test_full_for_long(void)
 {
@@ -1531,6 +1551,7 @@ int main(void)
     test_restart();
     test_full_disk();
     test_full_for_long();
+    test_refusals_without_end();
     test_impostor_gate();
     test_tunnels();
     test_lost_dials();

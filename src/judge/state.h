@@ -30,7 +30,8 @@ enum {
     ENDED_KEYS_MAX = 100000, /* remembered after their end; older ones only in the store */
     STRANGERS_MAX = 100,     /* rows a second, in all */
     STRANGER_ROWS = 10,      /* of one source */
-    KEY_REFUSALS = 100,      /* rows a second of one key's refused requests */
+    KEY_REFUSALS = 10000,    /* rows of one key's refused requests at one time, */
+    KEY_REFUSALS_A_S = 100,  /* and so many more with each second */
     STOPS_MAX = 1000,
     OPERATORS_MAX = 1000,
     CREDENTIALS_MAX = 10000,
@@ -134,7 +135,7 @@ struct key {
     char shadow[KEY_ID_BYTES + 8]; /* "observe:key_...": where observe mode counts */
     struct digest owner, shadow_owner;
     struct rate rate;
-    uint32_t refused_second, refused_rows; /* the second of the last refusal, the rows in it */
+    uint32_t refused_second, refused_room; /* of the last refusal, and how many rows it left */
     size_t child_count;
     size_t open_holds;      /* its own */
     size_t holds_below;     /* and of all below it */
