@@ -202,7 +202,7 @@ static void test_times(void)
 
 int main(void)
 {
-    char *directory = testing_directory();
+    char *directory = test_directory_new();
 
     digest_setup();
     json_alloc_setup();
@@ -211,6 +211,6 @@ int main(void)
     test_exports(directory);
     test_spend(directory);
     test_times();
-    testing_remove(directory);
+    test_directory_free(directory);
     return test_done();
 }

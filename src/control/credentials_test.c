@@ -182,7 +182,7 @@ static void test_who_may_not(void)
 
 int main(void)
 {
-    char *directory = testing_directory();
+    char *directory = test_directory_new();
 
     digest_setup();
     json_alloc_setup();
@@ -195,6 +195,6 @@ int main(void)
     test_without_a_database();
     test_who_may_not();
     buf_clear(&scratch);
-    testing_remove(directory);
+    test_directory_free(directory);
     return test_done();
 }

@@ -173,7 +173,7 @@ static void test_connection_limit(void)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct loop_timer timer = {0};
     int clients[LIMIT_API_CONNECTIONS];
-    char *directory = testing_directory();
+    char *directory = test_directory_new();
     char byte;
 
     (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/s", directory);
@@ -196,7 +196,7 @@ static void test_connection_limit(void)
     server_free(server);
     loop_timer_stop(loop, &timer);
     loop_free(loop);
-    testing_remove(directory);
+    test_directory_free(directory);
 }
 
 static int make_listener(struct sockaddr_in *ret)

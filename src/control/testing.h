@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -292,39 +291,13 @@ static inline bool testing_says(const struct testing *t, const char *part)
     return str_has(buf_str(&t->got), str_from(part));
 }
 
-/* A directory that goes with testing_remove(). */
-static inline char *testing_directory(void)
-{
-    char name[] = "/tmp/keybrake-control-XXXXXX";
-
-    if (mkdtemp(name) == NULL) {
-        abort();
-    }
-    return mem_copy_str(str_from(name));
-}
-
-static inline int testing_remove_one(const char *path, const struct stat *status, int kind,
-                                     struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
-static inline void testing_remove(char *directory)
-{
-    (void)nftw(directory, testing_remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    free(directory);
-}
-
 /* The database alone, so that another can be made there. */
 static inline void testing_remove_database(const char *directory)
 {
     char path[256];
 
     (void)snprintf(path, sizeof(path), "%s/db", directory);
-    (void)nftw(path, testing_remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    test_remove(path);
 }
 
 #endif

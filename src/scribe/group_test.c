@@ -1,31 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "scribe/group.h"
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/test.h"
-
-static char *make_dir(void)
-{
-    char name[] = "/tmp/keybrake-group-XXXXXX";
-
-    if (mkdtemp(name) == NULL) {
-        abort();
-    }
-    return mem_copy_str(str_from(name));
-}
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
 
 /* One server's scribe, and what it said, as text: "c7 " committed up to 7, "r8 " refused 8. */
 struct bench {
@@ -65,7 +46,7 @@ static void open_bench(struct bench *bench, uint32_t pages_max)
     struct store_seed seed = {0};
     struct err err = {""};
 
-    *bench = (struct bench){.dir = make_dir(), .loop = loop_new(&err)};
+    *bench = (struct bench){.dir = test_directory_new(), .loop = loop_new(&err)};
     CHECK_CASE(store_create(bench->dir, &seed, &err) == 0, err.text);
     bench->store = store_open(bench->dir, pages_max, &err);
     CHECK_CASE(bench->store != NULL, err.text);
@@ -80,8 +61,7 @@ static void close_bench(struct bench *bench)
     loop_timer_stop(bench->loop, &bench->script);
     loop_free(bench->loop);
     buf_clear(&bench->said);
-    (void)nftw(bench->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    free(bench->dir);
+    test_directory_free(bench->dir);
 }
 
 static void tenant(struct bench *bench, const char *name)

@@ -2,7 +2,6 @@
 /* The whole process, confined as in production; this program plays the parent, judge and vault. */
 #include "scribe/scribe.h"
 
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,14 +34,6 @@ struct house {
     char blob[64];
     bool (*done)(const struct house *house);
 };
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
 
 static void stop_if_done(struct house *house)
 {
@@ -210,22 +201,13 @@ static int finish(struct house *house)
 
 static char *make_dir(void)
 {
-    char name[] = "/tmp/keybrake-scribe-XXXXXX";
+    char *name = test_directory_new();
     struct message_row_operator admin = {.token = 1, .role = OPERATOR_ADMIN};
     struct store_seed seed = {.operators = &admin, .operator_count = 1};
     struct err err = {""};
 
-    if (mkdtemp(name) == NULL) {
-        abort();
-    }
     CHECK_CASE(store_create(name, &seed, &err) == 0, err.text);
-    return mem_copy_str(str_from(name));
-}
-
-static void drop_dir(char *dir)
-{
-    (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    free(dir);
+    return name;
 }
 
 /* ---- a first life: load, write, ask for a box, drain ---- */
@@ -314,7 +296,7 @@ static void test_lives(void)
     CHECK(house.end.audit_sequence == KEYS);
     CHECK(!house.faulted);
     CHECK(finish(&house) == 0);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 /* ---- a full disk, of a bound on file sizes ---- */
@@ -340,7 +322,7 @@ static void test_full(void)
     run_until(&house, full_life);
     CHECK(house.committed > 0 && house.committed < KEYS);
     CHECK(finish(&house) == 0); /* it lived */
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 /* ---- what ends it ---- */
@@ -360,7 +342,7 @@ static void test_fault(void)
     put(&house, MESSAGE_ROW_TENANT, &tenant); /* before LOAD */
     run_until(&house, said_fault);
     CHECK(finish(&house) == 0);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 static bool is_closed(const struct house *house)
@@ -370,14 +352,13 @@ static bool is_closed(const struct house *house)
 
 static void test_no_database(void)
 {
-    char name[] = "/tmp/keybrake-scribe-XXXXXX";
+    char *name = test_directory_new();
     struct house house;
 
-    CHECK(mkdtemp(name) != NULL);
     start(&house, name, 0);
     run_until(&house, is_closed);
     CHECK(finish(&house) == CHILD_EXIT_FATAL);
-    drop_dir(mem_copy_str(str_from(name)));
+    test_directory_free(name);
 }
 
 int main(void)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/query.h"
 
-#include <ftw.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,30 +13,6 @@
 #include "store/store.h"
 
 enum { ROWS = 1000, START_MS = 1000000, STEP_MS = 10 };
-
-static char *make_dir(void)
-{
-    char name[] = "/tmp/keybrake-query-XXXXXX";
-
-    if (mkdtemp(name) == NULL) {
-        abort();
-    }
-    return mem_copy_str(str_from(name));
-}
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
-static void drop_dir(char *dir)
-{
-    (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    free(dir);
-}
 
 static void put(struct store *store, enum message_type type, const void *row)
 {
@@ -88,7 +63,7 @@ static void put_rows(struct store *store, uint64_t from, uint64_t to)
 
 static char *make_log(void)
 {
-    char *dir = make_dir();
+    char *dir = test_directory_new();
     struct store *store = make_store(dir);
     struct err err = {""};
 
@@ -271,13 +246,13 @@ static void test_filters(void)
                    cases[i].name);
     }
     query_close(query);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 /* A tenant of more keys than are followed one by one. */
 static void test_many_keys(void)
 {
-    char *dir = make_dir();
+    char *dir = test_directory_new();
     struct store *store = make_store(dir);
     struct err err = {""};
     char id[16], label[16];
@@ -300,13 +275,13 @@ static void test_many_keys(void)
           300);
     query_close(query);
     store_close(store);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 /* Rows that come in between two pages do not disturb; a reader does not hold up the writer. */
 static void test_beside_writer(void)
 {
-    char *dir = make_dir();
+    char *dir = test_directory_new();
     struct store *store = make_store(dir);
     struct err err = {""};
     struct query *query = query_open(dir, &err); /* before the first row */
@@ -335,7 +310,7 @@ static void test_beside_writer(void)
     CHECK(found.count == 10 && found.newest == 10 && found.oldest == 1);
     query_close(query);
     store_close(store);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 /* ---- the spend ---- */
@@ -396,7 +371,7 @@ static void test_spend(void)
         CHECK_CASE(more == cases[i].more, cases[i].sums);
     }
     query_close(query);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 static void test_rest(void)
@@ -419,7 +394,7 @@ static void test_rest(void)
     buf_clear(&value);
     query_close(query);
     CHECK(query_open("/nowhere", &err) == NULL);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 int main(void)

@@ -3,7 +3,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <ftw.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/resource.h>
@@ -38,32 +37,6 @@ int fdatasync(int fd)
         memcpy(&real, &found, sizeof(real));
     }
     return real(fd);
-}
-
-/* ---- places ---- */
-
-static char *make_dir(void)
-{
-    char name[] = "/tmp/keybrake-store-XXXXXX";
-
-    if (mkdtemp(name) == NULL) {
-        abort();
-    }
-    return mem_copy_str(str_from(name));
-}
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
-static void drop_dir(char *dir)
-{
-    (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    free(dir);
 }
 
 static int create(const char *dir, struct err *err)
@@ -207,7 +180,7 @@ static void test_round_trip(void)
         MESSAGE_ROW_HOLD, MESSAGE_ROW_IDEMPOTENCY, MESSAGE_ROW_HEAD,
     };
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        char *dir = make_dir();
+        char *dir = test_directory_new();
         struct store *store = open_new(dir, 0);
         struct any_row row;
         int equal;
@@ -226,14 +199,14 @@ static void test_round_trip(void)
         CHECK_CASE(load_all(store, types[i], &row, &equal) == before + 1, message_name(types[i]));
         CHECK_CASE(equal == 1, message_name(types[i]));
         store_close(store);
-        drop_dir(dir);
+        test_directory_free(dir);
     }
 }
 
 /* The columns of each table are the fields of its message. */
 static void test_columns(void)
 {
-    char *dir = make_dir();
+    char *dir = test_directory_new();
     struct err err = {""};
     char sql[96];
 
@@ -260,7 +233,7 @@ static void test_columns(void)
     }
     db_close(db);
     free(path);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 /* ---- audit rows ---- */
@@ -306,7 +279,7 @@ static struct message_row_audit audit_row(struct digest *head, uint64_t sequence
 
 static void test_audit(void)
 {
-    char *dir = make_dir();
+    char *dir = test_directory_new();
     struct store *store = open_new(dir, 0);
     struct message_loaded loaded;
     struct digest head = {{0}};
@@ -345,7 +318,7 @@ static void test_audit(void)
     CHECK(loaded.audit_sequence == 11 && digest_equal(&loaded.audit_head, &head));
     CHECK(loaded.newest_at_ms == 1795425650134);
     store_close(store);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 /* ---- what is loaded ---- */
@@ -385,7 +358,7 @@ static bool loads(struct store *store, enum message_type type, uint64_t number)
 
 static void test_keys_loaded(void)
 {
-    char *dir = make_dir();
+    char *dir = test_directory_new();
     struct store *store = open_new(dir, 0);
     const int64_t day_ms = 24 * 3600 * 1000, now_ms = 400 * day_ms;
     struct message_row_hold open = {
@@ -422,12 +395,12 @@ static void test_keys_loaded(void)
     CHECK(!loads(store, MESSAGE_ROW_HOLD, 1));
     CHECK(!loads(store, MESSAGE_ROW_KEY, 5));
     store_close(store);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 static void test_windows_loaded(void)
 {
-    char *dir = make_dir();
+    char *dir = test_directory_new();
     struct store *store = open_new(dir, 0);
     const struct {
         struct message_row_window row;
@@ -457,14 +430,14 @@ static void test_windows_loaded(void)
         CHECK(equal == cases[i].loaded);
     }
     store_close(store);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 /* ---- credentials ---- */
 
 static void test_blob(void)
 {
-    char *dir = make_dir();
+    char *dir = test_directory_new();
     struct store *store = open_new(dir, 0);
     struct message_row_credential row = {.credential = 4,
                                          .name = STR("stripe"),
@@ -501,7 +474,7 @@ static void test_blob(void)
     commit(store);
     CHECK(store_blob(store, 4, &blob, &err) == 0 && !blob.found);
     store_close(store);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 /* ---- sums ---- */
@@ -523,7 +496,7 @@ static int64_t ask(const char *dir, const char *sql)
 
 static void test_spend(void)
 {
-    char *dir = make_dir();
+    char *dir = test_directory_new();
     struct store *store = open_new(dir, 0);
     const int64_t day_ms = 24 * 3600 * 1000;
     struct digest head = {{0}};
@@ -565,7 +538,7 @@ static void test_spend(void)
     CHECK(ask(dir, "SELECT sum(posted) FROM spend") == 10);
     CHECK(ask(dir, "SELECT segment FROM audit WHERE first = 1") == 197004);
     store_close(store);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 /* ---- a full disk ---- */
@@ -596,7 +569,7 @@ static void put_until_refused(struct store *store, struct digest *head, uint64_t
 
 static void test_full(void)
 {
-    char *dir = make_dir();
+    char *dir = test_directory_new();
     struct store *store = open_new(dir, 60);
     struct digest head = {{0}};
     uint64_t sequence = 0;
@@ -613,13 +586,13 @@ static void test_full(void)
     put(store, MESSAGE_ROW_AUDIT, &row);
     commit(store);
     store_close(store);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 /* The same where the system says so: a bound on the size of files, which the log meets first. */
 static void test_no_room(void)
 {
-    char *dir = make_dir();
+    char *dir = test_directory_new();
     struct store *store = open_new(dir, 0);
     struct digest head = {{0}};
     uint64_t sequence = 0;
@@ -640,7 +613,7 @@ static void test_no_room(void)
     CHECK(store_loaded(store, &loaded, &err) == 0 && loaded.audit_sequence == sequence + 1);
     CHECK(digest_equal(&loaded.audit_head, &head));
     store_close(store);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 static void test_sync_fails(void)
@@ -648,7 +621,7 @@ static void test_sync_fails(void)
     static const int errors[] = {EIO, ENOSPC, EDQUOT};
 
     for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
-        char *dir = make_dir();
+        char *dir = test_directory_new();
         struct store *store = open_new(dir, 0);
         struct message_row_tenant row = {.name = STR("acme")};
         struct err err = {""};
@@ -669,14 +642,14 @@ static void test_sync_fails(void)
         int equal;
         CHECK(load_all(store, MESSAGE_ROW_TENANT, NULL, &equal) >= 1);
         store_close(store);
-        drop_dir(dir);
+        test_directory_free(dir);
     }
 }
 
 /* Each commit is on the disk before it returns. */
 static void test_syncs(void)
 {
-    char *dir = make_dir();
+    char *dir = test_directory_new();
     struct store *store = open_new(dir, 0);
     struct message_row_tenant row = {.name = STR("acme")};
 
@@ -693,7 +666,7 @@ static void test_syncs(void)
     CHECK(store_checkpoint(store, &err) == STORE_DONE);
     CHECK(store_log_bytes(store) == 0);
     store_close(store);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 /* ---- killed at any time ---- */
@@ -726,7 +699,7 @@ static void write_until_killed(const char *dir, int out)
 
 static void test_killed(void)
 {
-    char *dir = make_dir();
+    char *dir = test_directory_new();
     uint64_t promised = 0, got;
 
     store_close(open_new(dir, 0));
@@ -764,7 +737,7 @@ static void test_killed(void)
                   "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'") == 1);
     }
     CHECK(promised > 10);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 /* ---- files that are not right ---- */
@@ -798,14 +771,14 @@ static void test_refused_files(void)
         spoil_table,
     };
     for (size_t i = 0; i < sizeof(spoilings) / sizeof(spoilings[0]); i++) {
-        char *dir = make_dir();
+        char *dir = test_directory_new();
         struct err err = {""};
         store_close(open_new(dir, 0));
         spoil(dir, spoilings[i]);
         struct store *store = store_open(dir, 0, &err);
         CHECK_CASE(store == NULL && err.text[0] != '\0', spoilings[i]);
         store_close(store);
-        drop_dir(dir);
+        test_directory_free(dir);
     }
 }
 
@@ -824,7 +797,7 @@ static void test_damaged_rows(void)
         "UPDATE credentials SET upstream = 'http://localhost'",
     };
     for (size_t i = 0; i < sizeof(damages) / sizeof(damages[0]); i++) {
-        char *dir = make_dir();
+        char *dir = test_directory_new();
         struct store *store = open_new(dir, 0);
         struct message_row_window window = {.owner = STR("a"), .day = 1, .posted = 5};
         struct message_row_credential credential = {.credential = 1};
@@ -845,7 +818,7 @@ static void test_damaged_rows(void)
         }
         CHECK_CASE(rc < 0 && str_has(str_from(err.text), STR("damaged")), damages[i]);
         store_close(store);
-        drop_dir(dir);
+        test_directory_free(dir);
     }
 }
 
@@ -867,7 +840,7 @@ static int load_bytes(struct store *store, struct buf *out)
 /* A bit that flips anywhere in the file is either noticed or changes nothing that is loaded. */
 static void test_flipped_bits(void)
 {
-    char *dir = make_dir();
+    char *dir = test_directory_new();
     struct store *store = open_new(dir, 0);
     struct buf good, now;
     struct err err = {""};
@@ -915,12 +888,12 @@ static void test_flipped_bits(void)
     (void)fclose(file);
     buf_clear(&good);
     buf_clear(&now);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 static void test_places(void)
 {
-    char *dir = make_dir();
+    char *dir = test_directory_new();
     struct err err = {""};
     char path[64], link[64];
     struct stat status;
@@ -946,13 +919,13 @@ static void test_places(void)
     store = store_open(link, 0, &err);
     CHECK_CASE(store != NULL, err.text);
     store_close(store);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 /* An init that was cut short leaves nothing in the way. */
 static void test_create_again(void)
 {
-    char *dir = make_dir();
+    char *dir = test_directory_new();
     struct err err = {""};
     char path[64];
 
@@ -963,7 +936,7 @@ static void test_create_again(void)
     CHECK(left != NULL && fputs("half", left) >= 0 && fclose(left) == 0);
     CHECK_CASE(create(dir, &err) == 0, err.text);
     CHECK(access(path, F_OK) < 0);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 int main(void)

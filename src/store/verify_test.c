@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/verify.h"
 
-#include <ftw.h>
 #include <sodium.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -20,30 +19,6 @@ enum { ROWS = 200 };
 
 static unsigned char public_key[crypto_sign_PUBLICKEYBYTES], secret_key[crypto_sign_SECRETKEYBYTES];
 static struct digest hashes[ROWS + 1];
-
-static char *make_dir(void)
-{
-    char name[] = "/tmp/keybrake-verify-XXXXXX";
-
-    if (mkdtemp(name) == NULL) {
-        abort();
-    }
-    return mem_copy_str(str_from(name));
-}
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
-static void drop_dir(char *dir)
-{
-    (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    free(dir);
-}
 
 static void put_audit(struct store *store, uint64_t sequence)
 {
@@ -119,7 +94,7 @@ static void put_head(struct store *store, uint64_t sequence)
 /* A log of ROWS rows with signed heads at 100 and 150. */
 static char *make_log(void)
 {
-    char *dir = make_dir();
+    char *dir = test_directory_new();
     char hex[2 * crypto_sign_PUBLICKEYBYTES + 1];
     struct err err = {""};
 
@@ -297,7 +272,7 @@ static void test_good(void)
     CHECK(digest_equal(&report.head, &hashes[ROWS]));
     CHECK(report.heads == 2 && report.last_signed == 150 && report.last_signed_at_ms == 1150);
     CHECK(report.problems == 0 && report.deleted == 0);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 static void change_column(sqlite3 *db, const struct wire_field *field, uint64_t row)
@@ -355,7 +330,7 @@ static void test_every_column(void)
     }
     (void)sqlite3_close(db);
     CHECK(strcmp(verify(dir, NULL, NULL).text, "") == 0);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 static void flip_byte(sqlite3 *db, unsigned row, unsigned byte, int by)
@@ -389,7 +364,7 @@ static void test_every_byte(void)
     }
     (void)sqlite3_close(db);
     CHECK(strcmp(verify(dir, NULL, NULL).text, "") == 0);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 static void test_changes(void)
@@ -449,7 +424,7 @@ static void test_changes(void)
         if (strcmp(findings.text, cases[i].found) != 0) {
             (void)printf("found: %s\n", findings.text);
         }
-        drop_dir(dir);
+        test_directory_free(dir);
     }
 }
 
@@ -497,7 +472,7 @@ static void test_blocks(void)
         if (strcmp(findings.text, cases[i].found) != 0) {
             (void)printf("found: %s\n", findings.text);
         }
-        drop_dir(dir);
+        test_directory_free(dir);
     }
 }
 
@@ -523,7 +498,7 @@ static void test_rechained(void)
     store_close(store);
     CHECK_CASE(strcmp(verify(dir, NULL, NULL).text, "changed 120; head differs 150; ") == 0,
                verify(dir, NULL, NULL).text);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 static void test_given_head(void)
@@ -555,7 +530,7 @@ static void test_given_head(void)
         CHECK(strcmp(verify(dir, &options, NULL).text, expected) == 0);
     }
     (void)sqlite3_close(db);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 static void test_given_key(void)
@@ -572,12 +547,12 @@ static void test_given_key(void)
     CHECK(strcmp(verify(dir, &options, NULL).text, "") == 0);
     hex[0] = hex[0] == '0' ? '1' : '0';
     CHECK(strcmp(verify(dir, &options, NULL).text, "bad signature 100; bad signature 150; ") == 0);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 static void test_empty(void)
 {
-    char *dir = make_dir();
+    char *dir = test_directory_new();
     struct store_seed seed = {0};
     struct verify_report report;
     struct verify_options options = {.has_head = true, .head_sequence = 3};
@@ -588,7 +563,7 @@ static void test_empty(void)
     CHECK(strcmp(verify(dir, NULL, &report).text, "") == 0);
     CHECK(report.rows == 0 && report.first == 0 && report.last == 0);
     CHECK(strcmp(verify(dir, &options, NULL).text, "cut off 1-3; ") == 0);
-    drop_dir(dir);
+    test_directory_free(dir);
 }
 
 int main(void)
