@@ -5,6 +5,7 @@
 #ifndef GATE_TESTING_H
 #define GATE_TESTING_H
 
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -91,18 +92,7 @@ static inline void run_gate(int judge, int vault, int reader, int doors)
 
 static inline void command(char what, int fd)
 {
-    char control[CMSG_SPACE(sizeof(int))] = {0};
-    struct iovec piece = {&what, 1};
-    struct msghdr header = {.msg_iov = &piece,
-                            .msg_iovlen = 1,
-                            .msg_control = control,
-                            .msg_controllen = sizeof(control)};
-    struct cmsghdr *part = CMSG_FIRSTHDR(&header);
-
-    *part = (struct cmsghdr){
-        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
-    memcpy(CMSG_DATA(part), &fd, sizeof(fd));
-    CHECK(sendmsg(t.doors, &header, 0) == 1);
+    pass(t.doors, str_of(&what, 1), fd);
     (void)close(fd);
 }
 
@@ -319,5 +309,33 @@ static inline void expect_done(unsigned status, bool client_gone)
 
 #define ANSWERED "HTTP/1.1 200 R\r\na: b\r\nkeybrake-request-id: req_1\r\n"
 #define DENIED "HTTP/1.1 429 No\r\nkeybrake-denied: cap_exceeded\r\nContent-Length: 2\r\n"
+
+/* The vault's connection broke. */
+static inline void reset(void)
+{
+    struct message_reset message = {.grant = next_grant, .error = UPSTREAM_RESET};
+    tell(t.vault, MESSAGE_RESET, &message);
+}
+
+static inline int tcp_listener(struct sockaddr_in *ret_address)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    socklen_t len = sizeof(*ret_address);
+
+    *ret_address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    CHECK(bind(fd, (struct sockaddr *)(void *)ret_address, len) == 0);
+    CHECK(listen(fd, 16) == 0);
+    CHECK(getsockname(fd, (struct sockaddr *)(void *)ret_address, &len) == 0);
+    return fd;
+}
+
+static inline int dial(const struct sockaddr_in *address)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    CHECK(connect(fd, (const struct sockaddr *)(const void *)address, sizeof(*address)) == 0);
+    return fd;
+}
 
 #endif

@@ -189,30 +189,6 @@ static bool hears(char what)
     return readable(t.diary, WAIT_MS) && read(t.diary, &heard, 1) == 1 && heard == what;
 }
 
-/* A frame with a descriptor, as tell() does it without. */
-static void tell_with(enum message_type type, const void *message, int fd)
-{
-    char control[CMSG_SPACE(sizeof(int))] = {0};
-    struct buf out;
-
-    buf_init(&out, LIMIT_FRAME_BYTES + 8);
-    (void)buf_add(&out, "\0\0\0\0\0\0\0", 8);
-    CHECK(wire_encode(message_schema(type), message, &out));
-    out.data[0] = (unsigned char)(buf_len(&out) - 8);
-    out.data[4] = (unsigned char)type;
-    struct iovec piece = {out.data, buf_len(&out)};
-    struct msghdr header = {.msg_iov = &piece,
-                            .msg_iovlen = 1,
-                            .msg_control = control,
-                            .msg_controllen = sizeof(control)};
-    struct cmsghdr *part = CMSG_FIRSTHDR(&header);
-    *part = (struct cmsghdr){
-        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
-    memcpy(CMSG_DATA(part), &fd, sizeof(fd));
-    CHECK(sendmsg(t.channel, &header, 0) == (ssize_t)piece.iov_len);
-    buf_clear(&out);
-}
-
 static const struct message_channel a_channel = {
     .peer = ROLE_JUDGE, .peer_index = 0, .incarnation = 9};
 static const struct message_gone a_gone = {.peer = ROLE_VAULT, .peer_index = 2, .incarnation = 8};
@@ -250,7 +226,7 @@ enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 static void say(size_t row)
 {
     if (rows[row].with_fd) {
-        tell_with(rows[row].type, rows[row].message, STDIN_FILENO);
+        tell_with(t.channel, rows[row].type, rows[row].message, STDIN_FILENO);
     } else {
         tell(t.channel, rows[row].type, rows[row].message);
     }

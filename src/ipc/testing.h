@@ -42,7 +42,8 @@ static inline void pair(int fds[2])
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
 }
 
-static inline void tell(int fd, enum message_type type, const void *message)
+/* The frame of a message, in a new buffer. */
+static inline struct buf frame_of(enum message_type type, const void *message)
 {
     struct buf out;
 
@@ -54,6 +55,13 @@ static inline void tell(int fd, enum message_type type, const void *message)
         out.data[i] = (unsigned char)(payload >> (8 * i));
     }
     out.data[4] = (unsigned char)type;
+    return out;
+}
+
+static inline void tell(int fd, enum message_type type, const void *message)
+{
+    struct buf out = frame_of(type, message);
+
     for (struct str rest = buf_str(&out); rest.len > 0;) {
         ssize_t sent = send(fd, rest.data, rest.len, MSG_NOSIGNAL);
         if (sent <= 0) {
@@ -61,6 +69,32 @@ static inline void tell(int fd, enum message_type type, const void *message)
         }
         rest = str_slice(rest, (size_t)sent, rest.len);
     }
+    buf_clear(&out);
+}
+
+/* Bytes, and a descriptor with them. */
+static inline void pass(int to, struct str bytes, int fd)
+{
+    char control[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec piece = {(void *)(uintptr_t)bytes.data, bytes.len};
+    struct msghdr header = {.msg_iov = &piece,
+                            .msg_iovlen = 1,
+                            .msg_control = control,
+                            .msg_controllen = sizeof(control)};
+    struct cmsghdr *part = CMSG_FIRSTHDR(&header);
+
+    *part = (struct cmsghdr){
+        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+    memcpy(CMSG_DATA(part), &fd, sizeof(fd));
+    CHECK(sendmsg(to, &header, 0) == (ssize_t)bytes.len);
+}
+
+/* A message, and a descriptor with it. */
+static inline void tell_with(int to, enum message_type type, const void *message, int fd)
+{
+    struct buf out = frame_of(type, message);
+
+    pass(to, buf_str(&out), fd);
     buf_clear(&out);
 }
 
