@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "control/handlers.h"
+#include "control/members.h"
 #include "policy/policy_parse.h"
 
 enum { REASON_BYTES_MAX = 1024 };
@@ -15,24 +16,6 @@ struct text_member {
     struct str *ret;
     bool required;
 };
-
-static int refuse_unknown(json_t *json, const char *const *known, struct err *err)
-{
-    const char *name;
-    json_t *value;
-
-    json_object_foreach(json, name, value)
-    {
-        const char *const *at = known;
-        while (*at != NULL && strcmp(*at, name) != 0) {
-            at++;
-        }
-        if (*at == NULL) {
-            return err_set(err, "'%.64s' is not known here", name);
-        }
-    }
-    return 0;
-}
 
 static int read_texts(json_t *json, const struct text_member *members, size_t count,
                       struct err *err)
@@ -66,7 +49,7 @@ int admin_build_tenant(struct job *job, struct message_call *call, struct buf *b
     if (job->id.len > LIMIT_NAME_BYTES) {
         return err_set(err, "a tenant's name has at most %d bytes", LIMIT_NAME_BYTES);
     }
-    if (refuse_unknown(job->json, known, err) < 0) {
+    if (members_known(job->json, known, err) < 0) {
         return -1;
     }
     if (daily == NULL) {
@@ -89,7 +72,7 @@ int admin_build_stop(struct job *job, struct message_call *call, struct buf *bod
                                           {"reason", REASON_BYTES_MAX, &stop.reason, false}};
 
     (void)call;
-    if (refuse_unknown(job->json, known, err) < 0 ||
+    if (members_known(job->json, known, err) < 0 ||
         read_texts(job->json, members, sizeof(members) / sizeof(members[0]), err) < 0) {
         return -1;
     }
@@ -140,7 +123,7 @@ int admin_build_operator(struct job *job, struct message_call *call, struct buf 
                                           {"role", LIMIT_NAME_BYTES, &role, true}};
 
     (void)call;
-    if (refuse_unknown(job->json, known, err) < 0 ||
+    if (members_known(job->json, known, err) < 0 ||
         read_texts(job->json, members, sizeof(members) / sizeof(members[0]), err) < 0) {
         return -1;
     }
@@ -175,7 +158,7 @@ int admin_build_price(struct job *job, struct message_call *call, struct buf *bo
     const json_t *amount = json_object_get(job->json, "price_usd");
 
     (void)call;
-    if (refuse_unknown(job->json, known, err) < 0 ||
+    if (members_known(job->json, known, err) < 0 ||
         read_texts(job->json, members, sizeof(members) / sizeof(members[0]), err) < 0) {
         return -1;
     }

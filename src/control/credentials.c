@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "control/handlers.h"
+#include "control/members.h"
 #include "http/url.h"
 #include "http/write.h"
 #include "policy/token.h"
@@ -34,20 +35,8 @@ static int check_members(json_t *json, struct err *err)
 {
     static const char *const known[] = {"vendor", "secret",        "fields",      "upstream",
                                         "ca_pem", "allow_private", "new_account", NULL};
-    const char *name;
-    json_t *value;
 
-    json_object_foreach(json, name, value)
-    {
-        const char *const *at = known;
-        while (*at != NULL && strcmp(*at, name) != 0) {
-            at++;
-        }
-        if (*at == NULL) {
-            return err_set(err, "'%.64s' is not known here", name);
-        }
-    }
-    return 0;
+    return members_known(json, known, err);
 }
 
 static int take_flag(json_t *json, const char *name, bool *ret, struct err *err)

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "control/handlers.h"
 #include "control/json_alloc.h"
+#include "control/members.h"
 #include "http/url.h"
 #include "http/write.h"
 #include "pack/facts.h"
@@ -21,24 +22,12 @@ struct explanation {
     unsigned asked; /* how often the judge wanted facts */
 };
 
-static int refuse_unknown(json_t *json, struct err *err)
+static int check_members(json_t *json, struct err *err)
 {
     static const char *const known[] = {"key",     "key_id", "method", "path",   "query",
                                         "headers", "body",   "host",   "source", NULL};
-    const char *name;
-    json_t *value;
 
-    json_object_foreach(json, name, value)
-    {
-        const char *const *at = known;
-        while (*at != NULL && strcmp(*at, name) != 0) {
-            at++;
-        }
-        if (*at == NULL) {
-            return err_set(err, "'%.64s' is not known here", name);
-        }
-    }
-    return 0;
+    return members_known(json, known, err);
 }
 
 static int take_target(struct explanation *it, json_t *json, struct err *err)
@@ -128,7 +117,7 @@ static int take_all(struct job *job, struct explanation *it, struct err *err)
     json_t *json = job->json;
     json_t *key = json_object_get(json, "key");
 
-    if (refuse_unknown(json, err) < 0) {
+    if (check_members(json, err) < 0) {
         return -1;
     }
     it->key = json_str(key == NULL ? json_object_get(json, "key_id") : key);

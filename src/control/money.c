@@ -5,27 +5,10 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "control/handlers.h"
+#include "control/members.h"
 #include "policy/policy_parse.h"
 
 enum { DATE_BYTES = 10 };
-
-static int refuse_unknown(json_t *json, const char *const *known, struct err *err)
-{
-    const char *name;
-    json_t *value;
-
-    json_object_foreach(json, name, value)
-    {
-        const char *const *at = known;
-        while (*at != NULL && strcmp(*at, name) != 0) {
-            at++;
-        }
-        if (*at == NULL) {
-            return err_set(err, "'%.64s' is not known here", name);
-        }
-    }
-    return 0;
-}
 
 int money_build_resolve(struct job *job, struct message_call *call, struct buf *body,
                         struct err *err)
@@ -38,7 +21,7 @@ int money_build_resolve(struct job *job, struct message_call *call, struct buf *
     uint64_t number;
     struct buf row;
 
-    if (refuse_unknown(job->json, known, err) < 0) {
+    if (members_known(job->json, known, err) < 0) {
         return -1;
     }
     if (!resolve.posted && !str_equal(state, STR("voided"))) {
@@ -112,7 +95,7 @@ int money_build_fx(struct job *job, struct message_call *call, struct buf *body,
     const json_t *margin = json_object_get(job->json, "margin_percent");
 
     (void)call;
-    if (refuse_unknown(job->json, known, err) < 0) {
+    if (members_known(job->json, known, err) < 0) {
         return -1;
     }
     if (!read_date(json_str(json_object_get(job->json, "as_of")), &fx.as_of_ms)) {
