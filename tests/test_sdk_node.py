@@ -57,6 +57,7 @@ class NodeSdks(harness.Case):
         shown = self.call(vendor, good["token"])
         self.assertTrue(shown["ok"], shown)
         self.assertEqual(len(self.doubles[vendor].calls), before + 1)
+        path = self.doubles[vendor].calls[before]["path"]
 
         other = {**policy, "allowed_endpoints": ["/v1/nothing"]}
         self.refusal(vendor, self.issue(**other), 403, "endpoint_not_allowed")
@@ -64,7 +65,9 @@ class NodeSdks(harness.Case):
                      "cap_exceeded")
         self.keybrake.api("DELETE", f"/v1/keys/{good['id']}")
         self.refusal(vendor, good, 401, "revoked_key")
-        self.assertEqual(len(self.doubles[vendor].calls), before + 1)
+        # Where this took long, keybrake has by now asked what the message came to.
+        again = [c for c in self.doubles[vendor].calls[before + 1:] if c["path"] == path]
+        self.assertEqual(again, [])
 
     def test_stripe(self):
         self.journey("stripe", price=False)
