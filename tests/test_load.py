@@ -237,6 +237,32 @@ class OneKey(Loaded):
         self.eventually(lambda: self.charge(greedy, 100)[0] == 200, 10)
 
 
+class Refusals(harness.Case):
+    """Who is refused and goes on sending does not cost others the answer that they are sent."""
+
+    vendors = []
+    options = ["--gates", "1"]
+
+    def refuse(self, upload=0):
+        connection = self.keybrake.connect()
+        connection.settimeout(10)
+        connection.sendall(b"POST /x HTTP/1.1\r\nHost : a\r\n\r\n" + b"x" * upload)
+        return connection
+
+    def test_answers_under_upload(self):
+        held = [self.refuse() for _ in range(300)]
+        try:
+            for connection in held[-256:]:
+                self.assertTrue(connection.recv(4096).startswith(b"HTTP/1.1 400 "))
+            for _ in range(5):
+                with self.refuse(4 << 20) as late, late.makefile("rb") as answer:
+                    time.sleep(0.1)
+                    self.assertTrue(answer.read().startswith(b"HTTP/1.1 400 "))
+        finally:
+            for connection in held:
+                connection.close()
+
+
 class Descriptors(Loaded):
     """Out of descriptors: nobody spins, what is open goes on, and it is over when they are back."""
 

@@ -169,34 +169,33 @@ static void pause_accepting(struct gate *gate)
     doors_update(gate);
 }
 
-/* The first of them that does not wait for us. */
-static struct visitor *oldest(struct list *list)
+/* Of the first of them that does not wait for us, and `than`, who has been so longer. */
+static struct visitor *older(struct list *list, struct visitor *than)
 {
     for (struct list *at = list->next; at != list; at = at->next) {
         struct visitor *client = LIST_THING(at, struct visitor, link);
         if (!client->is_parked) {
-            return client;
+            return than == NULL || client->since_ms < than->since_ms ? client : than;
         }
     }
-    return NULL;
+    return than;
 }
 
-/* Who has waited longest for nothing, or with half a head, makes way: so that neither those who
- * hold connections nor those who open many keep out one that says what it wants.  False when all
- * are busy. */
+/* Who has waited longest for nothing, or with half a head, or has its answer, makes way: so that
+ * neither those who hold connections nor those who open many keep out one that says what it wants.
+ * False when all are busy. */
 static bool make_room(struct gate *gate)
 {
     if (gate->client_count < gate->client_max) {
         return true;
     }
-    struct visitor *idle = oldest(&gate->idle), *unfinished = oldest(&gate->unfinished);
-    if (idle == NULL || (unfinished != NULL && unfinished->since_ms < idle->since_ms)) {
-        idle = unfinished;
+    struct visitor *oldest =
+        older(&gate->drains, older(&gate->unfinished, older(&gate->idle, NULL)));
+
+    if (oldest != NULL) {
+        visitor_gone(oldest);
     }
-    if (idle != NULL) {
-        visitor_gone(idle);
-    }
-    return idle != NULL;
+    return oldest != NULL;
 }
 
 static bool is_of_one_connection(int error)

@@ -133,10 +133,13 @@ static void after_last_answer(struct visitor *client, bool body_done)
     struct gate *gate = client->gate;
 
     visitor_end_our_side(client);
-    if ((body_done && !has_unread(client)) || client->peer_ended ||
-        gate->drain_count >= LIMIT_DRAINS_A_GATE) {
+    if ((body_done && !has_unread(client)) || client->peer_ended) {
         visitor_close(client);
         return;
+    }
+    if (gate->drain_count >= LIMIT_DRAINS_A_GATE) {
+        /* Its answer has long been read, or never will be; this one's has not. */
+        visitor_close(LIST_THING(gate->drains.next, struct visitor, link));
     }
     gate->drain_count++;
     client->drained_bytes = 0;

@@ -45,6 +45,7 @@ void gate_init(struct gate *gate, struct loop *loop, size_t client_max)
     list_init(&gate->sessions);
     list_init(&gate->clients);
     list_init(&gate->unfinished);
+    list_init(&gate->drains);
     list_init(&gate->idle);
     list_init(&gate->parked);
     list_init(&gate->dead);
@@ -100,6 +101,7 @@ void gate_clear(struct gate *gate)
     doors_close(gate);
     close_all(&gate->clients);
     close_all(&gate->unfinished);
+    close_all(&gate->drains);
     close_all(&gate->idle);
     loop_hook_stop(&gate->bury);
     while ((link = list_first(&gate->dead)) != NULL) {

@@ -85,6 +85,7 @@ void session_end(struct gate *gate, struct str id)
     }
     close_connections(&gate->clients, session);
     close_connections(&gate->unfinished, session);
+    close_connections(&gate->drains, session);
     close_connections(&gate->idle, session);
     session_leave(session);
 }

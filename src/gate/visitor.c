@@ -67,6 +67,8 @@ static struct list *list_of(struct gate *gate, unsigned state)
     case VISITOR_PEEK:
     case VISITOR_HEAD:
         return &gate->unfinished;
+    case VISITOR_DRAIN:
+        return &gate->drains;
     default:
         return &gate->clients;
     }

@@ -94,8 +94,9 @@ struct gate {
     struct door_tls *door;
     struct list listeners;
     struct list sessions;
-    struct list clients;    /* all but those in the next two */
+    struct list clients;    /* all but those in the next three */
     struct list unfinished; /* who has not said what it wants; the oldest first, about */
+    struct list drains;     /* answered, and still sending; the oldest first */
     struct list idle;       /* the longest idle first */
     struct list parked;     /* heads that wait for room in the judge's channel */
     struct list dead;       /* to be freed at the end of the turn */
