@@ -261,6 +261,39 @@ class Answers(harness.Case):
         self.assertIn("keybrake: note: '/v1/charge' fits no operation", done.stderr)
         json.loads(done.stdout)
 
+    def test_many_paths_that_fit_nothing(self):
+        entries = [f"/v1/{n:03d}{'x' * 50}/{'y' * 30}" for n in range(256)]
+        began = time.monotonic()
+        key = self.issue(allowed_endpoints=entries)
+        self.assertLess(time.monotonic() - began, 1)
+        self.assertEqual(len(key["warnings"]), 8)
+
+    def test_an_endpoint_that_there_is_not(self):
+        key = self.issue(allowed_endpoints=["/v1/*"])
+        _, _, body = self.ask(key, "POST", "/stripe/v1/chrges", "amount=1&currency=usd", {
+            "Content-Type": "application/x-www-form-urlencoded"})
+        self.assertIn("POST /v1/chrges is not in allowed_endpoints of this vault key; it is no "
+                      "operation of stripe that is known here", body.decode())
+
+    def test_explained_line_by_line(self):
+        key = self.issue(daily_usd_cap=5)
+        text = self.keybrake.run("explain", "GET", "/v1/balance", "--key", key["id"]).stdout
+        self.assertIn(f"\n  - level=key owner={key['id']} window=daily cap_usd=5.00 ", text)
+        self.assertNotIn("{", text)
+
+    def test_credentials_with_several_fields(self):
+        done = self.keybrake.run("credential", "put", "twilio", "--vendor", "twilio", check=False,
+                                 stdin="FAKEFAKEFAKEFAKEFAKEFAKEFAKEFAKE\n")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("account_sid is missing", done.stderr)
+        self.assertIn("a JSON object of them on standard input", done.stderr)
+
+    def test_files_that_are_not_there(self):
+        for args in (["fx", "put", "/nowhere"], ["reconcile", "--vendor-log", "/nowhere"]):
+            done = self.keybrake.run(*args, check=False)
+            self.assertEqual((done.returncode, done.stderr),
+                             (1, "keybrake: /nowhere cannot be opened: No such file or directory\n"))
+
     def test_how_long_and_which_letters(self):
         for body, said in (({"expires_in": "48h"}, "24 h at most"),
                            ({"tenant": "a b"}, "letters, digits and _ - . @ :"),

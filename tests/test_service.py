@@ -66,6 +66,17 @@ class Notify(harness.Case):
                 self.assertEqual(file.read(), b"")
 
 
+class Stop(harness.Case):
+    vendors = []
+
+    def test_a_stop_is_no_error(self):
+        """Whichever process goes first at the end."""
+        for _ in range(3):
+            self.assertEqual(self.keybrake.stop(), 0)
+            self.assertNotIn(" error ", self.keybrake.log_text())
+            self.keybrake.start()
+
+
 class CannotStart(harness.Case):
     vendors = []
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* holds resolve, fx put, clock vouch */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -62,7 +63,7 @@ int run_fx_put(const struct invocation *invocation)
     size_t got;
 
     if (file == NULL) {
-        return say_refused("%s cannot be opened", path);
+        return say_refused("%s cannot be opened: %s", path, strerror(errno));
     }
     buf_init(&body, LIMIT_API_BODY_BYTES);
     while ((got = fread(piece, 1, sizeof(piece), file)) > 0) {

@@ -134,6 +134,40 @@ void print_table(const json_t *rows, const struct column *columns, size_t column
     print_more(rows, columns, column_count, widths);
 }
 
+static bool holds_objects(const json_t *list)
+{
+    return json_is_array(list) && json_is_object(json_array_get(list, 0));
+}
+
+/* An object as one line: "a=1 b=two". */
+static void print_on_a_line(const json_t *object)
+{
+    const char *name;
+    json_t *value;
+    const char *separator = "";
+
+    json_object_foreach((json_t *)(uintptr_t)object, name, value)
+    {
+        char *text = cell_of(value);
+        (void)printf("%s%s=%s", separator, name, text);
+        free(text);
+        separator = " ";
+    }
+    (void)putchar('\n');
+}
+
+static void print_list(const json_t *list, int depth)
+{
+    size_t at;
+    json_t *value;
+
+    json_array_foreach(list, at, value)
+    {
+        (void)printf("%*s- ", depth * 2, "");
+        print_on_a_line(value);
+    }
+}
+
 static void print_indented(const json_t *object, int depth)
 {
     const char *name;
@@ -144,6 +178,9 @@ static void print_indented(const json_t *object, int depth)
         if (json_is_object(value)) {
             (void)printf("%*s%s:\n", depth * 2, "", name);
             print_indented(value, depth + 1);
+        } else if (holds_objects(value)) {
+            (void)printf("%*s%s:\n", depth * 2, "", name);
+            print_list(value, depth + 1);
         } else if (json_is_string(value)) {
             char *text = mem_copy_str(str_from(json_string_value(value)));
             plain_text(text);

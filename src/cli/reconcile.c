@@ -5,6 +5,7 @@
  * Both sides are summed by object: what the vendor calls the thing that moved the money (pi_1,
  * SM1), or its id of the request where there is none.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -403,7 +404,7 @@ int run_reconcile(const struct invocation *invocation)
 
     digest_setup();
     if (file == NULL) {
-        rc = say_refused("%s cannot be opened", path);
+        rc = say_refused("%s cannot be opened: %s", path, strerror(errno));
     } else if (read_log(&books, file, &err) < 0) {
         rc = say_refused("%s: %s", path, err.text);
     } else if (read_rows(&books, data_directory(invocation), &err) < 0) {

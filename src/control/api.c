@@ -214,7 +214,7 @@ static bool identify(struct job *job)
         }
         job_refuse(job, 401, "missing_token",
                    "say who you are: Authorization: Bearer kbo_..., a token of `keybrake token "
-                   "add` or of `keybrake init`");
+                   "add` or of `keybrake init` (on the command line: $KEYBRAKE_TOKEN)");
         return false;
     }
     struct str rest = field == NULL ? STR_NONE : *field;

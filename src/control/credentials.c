@@ -229,8 +229,11 @@ static int take_fields(struct job *job, struct put *put, const struct pack *pack
                               : field == plain ? secret
                                                : NULL;
         if (value == NULL && field->required) {
-            return err_set(err, "%.*s is missing: give all of them in fields",
-                           STR_FMT(field->name));
+            return err_set(
+                err,
+                "%.*s is missing: give all of them in fields (on the command line: a JSON "
+                "object of them on standard input)",
+                STR_FMT(field->name));
         }
         if (value != NULL && take_field(job, put, pack, field, json_str(value), err) < 0) {
             return -1;

@@ -130,7 +130,7 @@ static bool put_allowed(struct call *call, const struct call_credential *put,
     if (!put->new_account || holds) {
         call_refuse(call, 409, "other_account",
                     "this is another account or mode than the one stored as '%.*s'; use another "
-                    "name, or say new_account%s",
+                    "name, or say new_account (--new-account)%s",
                     STR_FMT(put->name), holds ? " once no amounts are held any more" : "");
         return false;
     }

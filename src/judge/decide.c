@@ -455,8 +455,11 @@ static bool list_allows(struct key *key, const struct request_facts *facts, stru
                      STR_FMT(operation->name));
     } else {
         (void)refuse(decision, VERDICT_ENDPOINT_NOT_ALLOWED,
-                     "%.*s %.*s is not in allowed_endpoints of this vault key", STR_FMT(method),
-                     STR_FMT(path));
+                     "%.*s %.*s is not in allowed_endpoints of this vault key%s%.*s%s",
+                     STR_FMT(method), STR_FMT(path),
+                     decision->pack->generic ? "" : "; it is no operation of ",
+                     STR_FMT(decision->pack->generic ? STR_NONE : decision->pack->vendor),
+                     decision->pack->generic ? "" : " that is known here");
     }
     return match_guarded(decision->pack, decision->path) == NULL &&
            observe_relaxes(decision, key, VERDICT_ENDPOINT_NOT_ALLOWED);

@@ -62,7 +62,10 @@ static const struct digest *key_owner(const struct key *key)
 
 /* ---- keys ---- */
 
-/* Only where a policy is given: a page of keys has too many entries to compare. */
+/* Only where a policy is given, and of the first entries that deserve one: to compare takes time.
+ */
+enum { WARNINGS_MAX = 8 };
+
 static void warnings(struct json_out *out, const struct judge *judge, const struct policy *policy)
 {
     const struct config *config = judge->generation->config;
@@ -71,9 +74,11 @@ static void warnings(struct json_out *out, const struct judge *judge, const stru
 
     json_name(out, "warnings");
     json_open(out, '[');
-    for (size_t i = 0; pack != PACK_NONE && i < policy->entry_count; i++) {
+    size_t said = 0;
+    for (size_t i = 0; pack != PACK_NONE && i < policy->entry_count && said < WARNINGS_MAX; i++) {
         if (advice_on_entry(policy->entries[i], &config->packs[pack], &advice)) {
             json_text(out, str_from(advice.text));
+            said++;
         }
     }
     json_close(out, ']');

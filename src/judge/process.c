@@ -436,8 +436,12 @@ static void on_closed(void *ctx, struct channel *channel)
     struct peer **place = place_of(judge, peer->role, peer->index);
 
     if (peer->role == ROLE_SCRIBE) {
-        log_error("scribe-gone", "journal=%zu", buf_len(&judge->record.journal));
-        loop_stop(judge->loop, EXIT_FAILURE);
+        size_t unstored = buf_len(&judge->record.journal);
+        bool told_to_go = judge->drained && unstored == 0; /* all of us were, and it went first */
+        if (!told_to_go) {
+            log_error("scribe-gone", "journal=%zu", unstored);
+        }
+        loop_stop(judge->loop, told_to_go ? EXIT_SUCCESS : EXIT_FAILURE);
         return;
     }
     peer->dying = true;
@@ -614,6 +618,7 @@ static void look_drained(void *ctx)
             audit_sign_head(judge);
         }
     } else if (judge->open_requests == 0 && buf_len(&judge->record.journal) == 0) {
+        judge->drained = true;
         judge->calls->drained(judge->calls->ctx);
         return;
     }

@@ -317,7 +317,7 @@ struct judge {
     struct peer *gates[PEERS_MAX], *vaults[PEERS_MAX], *readers[PEERS_MAX];
     struct peer *scribe, *control, *dialer;
 
-    bool started, loading, loaded, ready, draining;
+    bool started, loading, loaded, ready, draining, drained;
     unsigned ticks, drain_looks;
     struct loop_timer drain_timer;
     struct clock_guard clock;

@@ -552,7 +552,9 @@ struct str pack_nearest_path(const struct pack *pack, struct str path)
         return STR_NONE;
     }
     for (size_t i = 0; i < pack->match_count; i++) {
-        size_t apart = distance(path, plain_template(pack->matches[i].path, &room));
+        struct str template = plain_template(pack->matches[i].path, &room);
+        size_t longer = template.len > path.len ? template.len - path.len : path.len - template.len;
+        size_t apart = longer < best ? distance(path, template) : best; /* is that at least */
         if (apart < best) {
             best = apart;
             nearest = pack->matches[i].path;
