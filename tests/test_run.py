@@ -276,10 +276,9 @@ class Sessions(Case):
                           if k["status"] == "active" and k["label"] == "sh"], [])
 
 
-def wait_for_deaths(pids):
-    """How long until each of them is gone, in ms; by their descriptors, not by looking again."""
+def wait_for_deaths(fds):
+    """How long until each process behind a pidfd is gone, in ms; told of it, not looking again."""
     began = time.monotonic()
-    fds = [os.pidfd_open(pid) for pid in pids]
     for fd in fds:
         if not select.select([fd], [], [], 10)[0]:
             raise AssertionError("still alive after 10 s")
@@ -381,8 +380,9 @@ class Promptly(Case):
         slowest = 0
         for _ in range(5):
             other = subprocess.Popen(["sleep", "60"])
+            fd = os.pidfd_open(other.pid)
             other.kill()
-            slowest = max(slowest, wait_for_deaths([other.pid]))
+            slowest = max(slowest, wait_for_deaths([fd]))
             other.wait()
         return slowest
 
@@ -436,9 +436,9 @@ class PromptlyWithTheServer(Promptly):
         with self.running("sleep", mark) as process:
             self.eventually(lambda: survivors(mark))
             house = [pid for pids in self.keybrake.pids().values() for pid in pids]
-            inside = survivors(mark)
+            fds = [os.pidfd_open(pid) for pid in {*house, *survivors(mark)} - {self.keybrake.process.pid}]
             os.kill(self.keybrake.process.pid, signal.SIGKILL)
-            took = wait_for_deaths([pid for pid in house if pid != self.keybrake.process.pid] + inside)
+            took = wait_for_deaths(fds)
             heard = self.hearing_ms()
             print(f"# every process gone after {took:.0f} ms; a plain one's death is heard of after up to"
                   f" {heard:.0f}")
@@ -861,28 +861,33 @@ class Isolation(Case):
         self.assertTrue(self.key_of("revoked"))
 
 
+def start_as_nobody(cls, set_up):
+    """`set_up`, with a server and launchers that are an unprivileged user's."""
+    cls.prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    start = harness.Keybrake.start
+
+    def start_so(self, *more, wait=True):
+        wrapper = self.place.path / "keybrake-as-nobody"
+        wrapper.write_text("#!/bin/sh\nexec " + " ".join(cls.prefix) + f' {harness.BINARY} "$@"\n')
+        wrapper.chmod(0o755)
+        subprocess.run(["chown", "-R", str(NOBODY), str(self.data)], check=True)
+        self.binary, self.prefix = str(wrapper), cls.prefix
+        return start(self, *more, wait=wait)
+
+    harness.Keybrake.start = start_so
+    try:
+        set_up()
+    finally:
+        harness.Keybrake.start = start
+
+
 @unittest.skipUnless(harness.AS_ROOT, "needs root, to become somebody else")
 class IsolationAsNobody(Isolation):
     """The same, server and launcher being an unprivileged user in a user namespace of its own."""
 
     @classmethod
     def setUpClass(cls):
-        cls.prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-        start = harness.Keybrake.start
-
-        def start_as_nobody(self, *more, wait=True):
-            wrapper = self.place.path / "keybrake-as-nobody"
-            wrapper.write_text("#!/bin/sh\nexec " + " ".join(cls.prefix) + f' {harness.BINARY} "$@"\n')
-            wrapper.chmod(0o755)
-            subprocess.run(["chown", "-R", str(NOBODY), str(self.data)], check=True)
-            self.binary, self.prefix = str(wrapper), cls.prefix
-            return start(self, *more, wait=wait)
-
-        harness.Keybrake.start = start_as_nobody
-        try:
-            super().setUpClass()
-        finally:
-            harness.Keybrake.start = start
+        start_as_nobody(cls, super().setUpClass)
 
 
 class Secrets(Case):

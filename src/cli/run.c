@@ -4,6 +4,7 @@
 #include "cli/run_session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -13,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -158,6 +160,26 @@ static int take_tier(struct run *run, struct err *err)
     return err_set(err, "--tier is one of: auto, no-redirect, notify");
 }
 
+/* What it gets as its first three descriptors comes from outside: files and terminals are meant, a
+ * directory would be the machine's whole tree from there on. */
+static int look_at_streams(struct run *run, struct err *err)
+{
+    struct stat about;
+    int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fstat(fd, &about) == 0 && S_ISDIR(about.st_mode)) {
+            return err_set(err, "standard %s is a directory, which is not taken into a sandbox",
+                           fd == STDIN_FILENO ? "input" : "output");
+        }
+    }
+    run->plan.on_terminal = terminal >= 0;
+    if (terminal >= 0) {
+        (void)close(terminal);
+    }
+    return 0;
+}
+
 /* The server's data is no sandbox's business, wherever it lies. */
 static int hide_data(struct run *run, struct err *err)
 {
@@ -195,7 +217,7 @@ static int make_plan(struct run *run, struct err *err)
     if (take_paths(invocation, "rw", run->writable, &files->writable_count, err) < 0 ||
         take_paths(invocation, "ro", run->readable, &files->readable_count, err) < 0 ||
         hide_data(run, err) < 0 || take_ports(run, err) < 0 || take_tier(run, err) < 0 ||
-        take_limits(run, err) < 0) {
+        take_limits(run, err) < 0 || look_at_streams(run, err) < 0) {
         return -1;
     }
     return files_check(files, getenv("HOME"), err);

@@ -435,24 +435,46 @@ static int make_devices(struct err *err)
     return 0;
 }
 
-/* What git runs, or obeys, for whoever works in that directory afterwards, outside. */
-static int guard_hooks(const struct files *files, struct err *err)
+/* What git runs, or obeys, for whoever works in that directory afterwards, outside.  The directory
+ * that it is in becomes a mount of its own first: else it could be moved away with all that lies
+ * over it, and another one be made in its place. */
+static int guard_repository(const struct tree *tree, struct err *err)
 {
-    static const char *const guarded[] = {".git/hooks", ".git/config"};
+    static const char *const guarded[] = {"hooks", "config", "modules"};
+    char repository[PATH_MAX + 8], path[PATH_MAX + 16];
+    struct stat about;
 
-    for (size_t i = 0; i < files->count; i++) {
-        const struct tree *tree = &files->trees[i];
-        for (size_t k = 0; k < 2 && tree->is_writable && tree->is_directory; k++) {
-            char path[PATH_MAX + 16];
-            struct stat about;
-            (void)snprintf(path, sizeof(path), "%s/%s", tree->path + 1, guarded[k]);
-            if (lstat(path, &about) == 0 && (S_ISDIR(about.st_mode) || S_ISREG(about.st_mode)) &&
-                mounts_bind(path, path, err) < 0) {
-                return -1;
-            }
+    (void)snprintf(repository, sizeof(repository), "%s/.git", tree->path + 1);
+    if (lstat(repository, &about) < 0 || S_ISLNK(about.st_mode)) {
+        return 0;
+    }
+    if (!S_ISDIR(about.st_mode)) { /* of a worktree: a file that says where */
+        return S_ISREG(about.st_mode) ? mounts_bind(repository, repository, err) : 0;
+    }
+    if (mounts_pin(repository, err) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", repository, guarded[i]);
+        if (lstat(path, &about) == 0 && (S_ISDIR(about.st_mode) || S_ISREG(about.st_mode)) &&
+            mounts_bind(path, path, err) < 0) {
+            return -1;
         }
     }
     return 0;
+}
+
+static int guard_repositories(const struct files *files, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < files->count && rc == 0; i++) {
+        const struct tree *tree = &files->trees[i];
+        if (tree->is_writable && tree->is_directory) {
+            rc = guard_repository(tree, err);
+        }
+    }
+    return rc;
 }
 
 int files_build(struct files *files, uid_t uid, gid_t gid, bool *ret_proc_is_fresh, struct err *err)
@@ -478,7 +500,7 @@ int files_build(struct files *files, uid_t uid, gid_t gid, bool *ret_proc_is_fre
             return -1;
         }
     }
-    if (guard_hooks(files, err) < 0) {
+    if (guard_repositories(files, err) < 0) {
         return -1;
     }
     *ret_proc_is_fresh = mounts_fresh("proc", "proc", plain | MOUNT_ATTR_NOEXEC, &no_proc) == 0;

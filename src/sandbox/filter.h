@@ -11,6 +11,8 @@
 #ifndef SANDBOX_FILTER_H
 #define SANDBOX_FILTER_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 enum filter_kind {
@@ -20,8 +22,9 @@ enum filter_kind {
 
 struct filter;
 
-/* Putting it together takes as long as some of a sandbox's mounts: it can be done beforehand. */
-struct filter *filter_make(enum filter_kind kind, struct err *err);
+/* `shares_group`: its process group has processes in it that are outside.
+ * Putting it together takes as long as some of a sandbox's mounts: it can be done beforehand. */
+struct filter *filter_make(enum filter_kind kind, bool shares_group, struct err *err);
 /* For this process and all below it; frees the filter.  With FILTER_NOTIFY the listening
  * descriptor is given. */
 int filter_enter(struct filter *filter, int *ret_listener, struct err *err);

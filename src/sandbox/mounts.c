@@ -113,6 +113,14 @@ int mounts_bind(const char *source, const char *target, struct err *err)
     return mounts_attach(fd, target, err);
 }
 
+int mounts_pin(const char *path, struct err *err)
+{
+    int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+    return fd < 0 ? err_errno(err, "cannot hold '%s' in the sandbox", path)
+                  : mounts_attach(fd, path, err);
+}
+
 int mounts_enter(struct err *err)
 {
     if (syscall(SYS_pivot_root, ".", ".") < 0) {

@@ -22,6 +22,8 @@ int mounts_new_root(struct err *err);
 int mounts_fresh(const char *type, const char *target, unsigned flags, struct err *err);
 /* One file or directory over another, read-only. */
 int mounts_bind(const char *source, const char *target, struct err *err);
+/* A directory over itself, as writable as it is: it cannot be moved then. */
+int mounts_pin(const char *path, struct err *err);
 /* The new root becomes the root, read-only, and the old one is gone. */
 int mounts_enter(struct err *err);
 

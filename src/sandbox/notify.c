@@ -196,6 +196,9 @@ static void become_command(const struct notify *notify, const struct sandbox_pla
     sigset_t none;
     int listener = -1;
 
+    if (!plan->on_terminal) {
+        (void)setsid();
+    }
     for (int number = 1; number < NSIG; number++) {
         (void)signal(number, SIG_DFL);
     }
@@ -203,7 +206,7 @@ static void become_command(const struct notify *notify, const struct sandbox_pla
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)setrlimit(RLIMIT_CORE, &no_core);
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* without it the next two are refused */
-    struct filter *filter = filter_make(FILTER_NOTIFY, &err);
+    struct filter *filter = filter_make(FILTER_NOTIFY, plan->on_terminal, &err);
     if (filter == NULL || cgroup_join(&notify->cgroup, 0, &err) < 0 ||
         confine_files(notify, plan, &err) < 0 || become_nobody(notify, &err) < 0 ||
         filter_enter(filter, &listener, &err) < 0) {

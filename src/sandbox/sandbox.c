@@ -153,6 +153,9 @@ static void child_main(const struct child *child)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     wait_for_maps(child); /* which nobody but root could write if we were not dumpable */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (!child->plan->on_terminal) {
+        (void)setsid(); /* a signal to its own group then stays inside */
+    }
     struct files *files = files_open(&child->plan->files, &err);
     if (files == NULL || become_user(child, &err) < 0 ||
         network_make(&network, !child->plan->no_redirect, child->plan->ports,
@@ -169,7 +172,7 @@ static void child_main(const struct child *child)
     }
     char fresh = proc_is_fresh ? 1 : 0;
     talk_tell(child->talk, TALK_BUILT, &fresh, 1, NULL, 0);
-    struct filter *filter = filter_make(FILTER_NAMESPACES, &err);
+    struct filter *filter = filter_make(FILTER_NAMESPACES, child->plan->on_terminal, &err);
     if (filter == NULL) {
         talk_fail(child->talk, &err);
     }

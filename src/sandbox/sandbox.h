@@ -39,6 +39,7 @@ struct sandbox_plan {
     bool no_redirect;            /* as if the kernel had none */
     unsigned pid_max, file_max;  /* 0: leave */
     struct cgroup_limits limits; /* of all of it together */
+    bool on_terminal;            /* it stays in the launcher's session, and its process group */
 };
 
 struct sandbox {
