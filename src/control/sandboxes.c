@@ -101,7 +101,7 @@ static void begin_end(struct sandbox_session *session, struct str reason)
     }
     loop_unwatch(api->loop, &session->watch);
     loop_unwatch(api->loop, &session->process);
-    log_info("session", "id=%s end=\"%.*s\"", session->id, STR_FMT(reason));
+    log_info("session", "id=%s end=%s", session->id, log_text(reason).text);
     session->ending = ask_end(api, session->id, reason);
 }
 
