@@ -83,12 +83,17 @@ bool base64_decode(struct buf *out, struct str text)
     if (text.len % 4 != 0) {
         return false;
     }
+    size_t padding = text.len == 0 || text.data[text.len - 1] != '=' ? 0
+                     : text.data[text.len - 2] == '='                ? 2
+                                                                     : 1;
+    size_t len = text.len / 4 * 3 - padding;
+    unsigned char *at = len == 0 ? NULL : buf_room(out, len);
+    if (at == NULL) {
+        return len == 0;
+    }
     for (size_t i = 0; i < text.len; i += 4) {
         uint32_t group = 0;
-        size_t digits = 4;
-        if (i + 4 == text.len && text.data[i + 3] == '=') {
-            digits = text.data[i + 2] == '=' ? 2 : 3;
-        }
+        size_t digits = i + 4 == text.len ? 4 - padding : 4;
         for (size_t k = 0; k < digits; k++) {
             int value = value64(text.data[i + k]);
             if (value < 0) {
@@ -96,15 +101,14 @@ bool base64_decode(struct buf *out, struct str text)
             }
             group |= (uint32_t)value << (18 - 6 * k);
         }
-        unsigned char bytes[3] = {(unsigned char)(group >> 16), (unsigned char)(group >> 8),
-                                  (unsigned char)group};
         /* Bits that no byte takes must be zero, or two texts would mean the same bytes. */
         if ((digits == 2 && (group & 0xffff) != 0) || (digits == 3 && (group & 0xff) != 0)) {
             return false;
         }
-        if (!buf_add(out, bytes, digits - 1)) {
-            return false;
+        for (size_t k = 0; k + 1 < digits; k++) {
+            *at++ = (unsigned char)(group >> (16 - 8 * k));
         }
     }
+    buf_added(out, len);
     return true;
 }

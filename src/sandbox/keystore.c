@@ -52,10 +52,10 @@ static void put_head(struct buf *out, unsigned char tag, size_t len)
     }
 }
 
-/* `layers` from the outermost inwards. */
-static bool wrap(struct buf *out, const struct layer *layers, size_t count, struct str content)
+/* What stands before a content of that length; `layers` from the outermost inwards. */
+static void put_heads(struct buf *out, const struct layer *layers, size_t count, size_t len)
 {
-    size_t lens[LAYERS], len = content.len;
+    size_t lens[LAYERS];
 
     for (size_t i = count; i > 0; i--) {
         len += layers[i - 1].before.len + layers[i - 1].after.len;
@@ -66,11 +66,6 @@ static bool wrap(struct buf *out, const struct layer *layers, size_t count, stru
         put_head(out, layers[i].tag, lens[i]);
         (void)buf_add_str(out, layers[i].before);
     }
-    (void)buf_add_str(out, content);
-    for (size_t i = count; i > 0; i--) {
-        (void)buf_add_str(out, layers[i - 1].after);
-    }
-    return !out->overflow;
 }
 
 static bool add_one(struct buf *entries, struct str certificate)
@@ -83,7 +78,10 @@ static bool add_one(struct buf *entries, struct str certificate)
         {OCTETS, STR_NONE, STR_NONE},
     };
 
-    return wrap(entries, layers, sizeof(layers) / sizeof(layers[0]), certificate);
+    put_heads(entries, layers, sizeof(layers) / sizeof(layers[0]), certificate.len);
+    (void)buf_add_str(entries, certificate);
+    (void)buf_add_str(entries, layers[0].after); /* the only one that has something */
+    return !entries->overflow;
 }
 
 static bool end_block(struct buf *entries, const struct buf *text, struct buf *certificate)
@@ -110,6 +108,7 @@ bool keystore_add(struct buf *entries, struct str pem)
 
     buf_init(&text, 2 * KEYSTORE_CERTIFICATE_MAX);
     buf_init(&certificate, KEYSTORE_CERTIFICATE_MAX);
+    (void)buf_room(entries, pem.len); /* mostly enough for all of them, in one go */
     while (good && pem.len > 0) {
         struct str line = next_line(&pem);
         if (str_equal(line, STR("-----BEGIN CERTIFICATE-----"))) {
@@ -127,7 +126,7 @@ bool keystore_add(struct buf *entries, struct str pem)
     return good;
 }
 
-bool keystore_write(struct buf *out, struct str entries)
+bool keystore_head(struct buf *out, size_t entries_len)
 {
     const struct layer layers[] = {
         {SEQUENCE, BYTES(version_3), STR_NONE}, /* PFX */
@@ -141,5 +140,6 @@ bool keystore_write(struct buf *out, struct str entries)
         {SEQUENCE, STR_NONE, STR_NONE}, /* SafeContents */
     };
 
-    return wrap(out, layers, sizeof(layers) / sizeof(layers[0]), entries);
+    put_heads(out, layers, sizeof(layers) / sizeof(layers[0]), entries_len);
+    return !out->overflow;
 }

@@ -7,18 +7,23 @@
  * password too, which programs give that name the list themselves.
  *
  *     keystore_add(&entries, pem);              as often as needed
- *     keystore_write(&file, buf_str(&entries));
+ *     keystore_head(&head, buf_len(&entries));  the file is the one and then the other
  */
 #ifndef SANDBOX_KEYSTORE_H
 #define SANDBOX_KEYSTORE_H
 
 #include "base/buf.h"
 
-enum { KEYSTORE_BYTES_MAX = 8 * 1024 * 1024, KEYSTORE_CERTIFICATE_MAX = 64 * 1024 };
+enum {
+    KEYSTORE_BYTES_MAX = 8 * 1024 * 1024,
+    KEYSTORE_CERTIFICATE_MAX = 64 * 1024,
+    KEYSTORE_HEAD_MAX = 128
+};
 
 /* An entry for each certificate of a PEM text; what else stands in it is passed over.  False: one
  * of them is no base64 or too large, or the buffer is full. */
 bool keystore_add(struct buf *entries, struct str pem);
-bool keystore_write(struct buf *out, struct str entries);
+/* What a file begins with that has these entries behind it. */
+bool keystore_head(struct buf *out, size_t entries_len);
 
 #endif

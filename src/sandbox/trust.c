@@ -175,12 +175,12 @@ struct trust *trust_prepare(const char *directory, struct err *err)
 
 static int write_java_list(const char *path, struct buf *entries, struct str ca_pem)
 {
-    struct buf list;
+    struct buf head;
 
-    buf_init(&list, KEYSTORE_BYTES_MAX);
-    bool good = keystore_add(entries, ca_pem) && keystore_write(&list, buf_str(entries)) &&
-                write_parts(path, O_TRUNC, buf_str(&list), STR_NONE) == 0;
-    buf_clear(&list);
+    buf_init(&head, KEYSTORE_HEAD_MAX);
+    bool good = keystore_add(entries, ca_pem) && keystore_head(&head, buf_len(entries)) &&
+                write_parts(path, O_TRUNC, buf_str(&head), buf_str(entries)) == 0;
+    buf_clear(&head);
     return good ? 0 : -1;
 }
 
