@@ -111,7 +111,7 @@ int run_spend(const struct invocation *invocation)
     struct buf path;
 
     buf_init(&title, 64);
-    for (size_t i = 0; by[i] != '\0' && i < 32; i++) {
+    for (size_t i = 0; i < 32 && by[i] != '\0'; i++) {
         (void)buf_add_char(&title, (char)(by[i] - (by[i] >= 'a' && by[i] <= 'z' ? 'a' - 'A' : 0)));
     }
     (void)buf_add_char(&title, '\0');

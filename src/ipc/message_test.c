@@ -8,8 +8,9 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/test.h"
+#include "ipc/filled.h"
 
-enum { ENCODED_MAX = 64 * 1024 * 1024, ARRAY = 2 };
+enum { ENCODED_MAX = 64 * 1024 * 1024 };
 
 static size_t depth_of(const struct wire_schema *schema)
 {
@@ -75,38 +76,6 @@ static void check_schema(const struct wire_schema *schema)
         CHECK_CASE(gap < 8, schema->name);
     }
     free(covered);
-}
-
-/* A value for each field, and texts and arrays up to `full` of what is allowed. */
-static void fill(const struct wire_schema *schema, unsigned char *thing, struct arena *arena,
-                 size_t text_max)
-{
-    for (size_t i = 0; i < schema->count; i++) {
-        const struct wire_field *field = &schema->fields[i];
-        unsigned char *at = thing + field->offset;
-        if (field->kind == WIRE_KIND_BOOL) {
-            memset(at, 1, 1);
-        } else if (field->kind == WIRE_KIND_ENUM) {
-            int last = (int)field->max - 1;
-            memcpy(at, &last, sizeof(last));
-        } else if (field->kind == WIRE_KIND_STR) {
-            size_t len = field->max < text_max ? field->max : text_max;
-            struct str text = str_of(arena_zeroed(arena, len + 1, 1), len);
-            memcpy(at, &text, sizeof(text));
-        } else if (field->kind == WIRE_KIND_STRUCT) {
-            fill(field->sub, at, arena, text_max);
-        } else if (field->kind == WIRE_KIND_ARRAY) {
-            size_t count = field->max < ARRAY ? field->max : ARRAY;
-            unsigned char *elements = arena_zeroed(arena, count, field->sub->size);
-            for (size_t k = 0; k < count; k++) {
-                fill(field->sub, elements + k * field->sub->size, arena, text_max);
-            }
-            memcpy(at, &elements, sizeof(elements));
-            memcpy(thing + field->count_offset, &count, sizeof(count));
-        } else {
-            memset(at, 0xa5, size_of(field));
-        }
-    }
 }
 
 static void check_round_trip(const struct wire_schema *schema, size_t text_max, bool filled)
