@@ -14,8 +14,8 @@ const struct wire_schema wire_str_schema = {"str", sizeof(struct str), 1, str_fi
 const struct wire_schema wire_u64_schema = {"u64", sizeof(uint64_t), 1, u64_fields};
 
 /*
- * The writer's place in `out`: room is made for whole runs of fields, and nothing is checked or
- * stored for each byte of them.
+ * The writer's place in `out`.  `end` is where its memory or its maximum ends, whichever comes
+ * first, so that one comparison is all that is checked before a field is written.
  */
 struct writer {
     struct buf *out;
@@ -26,8 +26,9 @@ static void start_writing(struct writer *writer, struct buf *out)
 {
     *writer = (struct writer){.out = out};
     if (out->data != NULL) {
+        size_t more = out->max - buf_len(out);
         writer->at = out->data + out->end;
-        writer->end = out->data + out->size;
+        writer->end = writer->at + (more < out->size - out->end ? more : out->size - out->end);
     }
 }
 
@@ -39,12 +40,8 @@ static void stop_writing(struct writer *writer)
 }
 
 /* False at the buffer's maximum. */
-static bool make_room(struct writer *writer, size_t len)
+static bool grow(struct writer *writer, size_t len)
 {
-    if (writer->at != NULL && (size_t)(writer->end - writer->at) >= len &&
-        (size_t)(writer->at - writer->out->data) - writer->out->start + len <= writer->out->max) {
-        return true;
-    }
     stop_writing(writer);
     if (buf_room(writer->out, len) == NULL) {
         return false;
@@ -54,11 +51,21 @@ static bool make_room(struct writer *writer, size_t len)
     return true;
 }
 
-static void put_u32(struct writer *writer, uint32_t value)
+static inline bool make_room(struct writer *writer, size_t len)
+{
+    return (size_t)(writer->end - writer->at) >= len || grow(writer, len);
+}
+
+static inline void put(struct writer *writer, const void *bytes, size_t size)
+{
+    memcpy(writer->at, bytes, size);
+    writer->at += size;
+}
+
+static inline void put_u32(struct writer *writer, uint32_t value)
 {
     value = htole32(value);
-    memcpy(writer->at, &value, sizeof(value));
-    writer->at += sizeof(value);
+    put(writer, &value, sizeof(value));
 }
 
 static bool put_fields(const struct wire_schema *schema, const unsigned char *thing,
@@ -84,7 +91,8 @@ static bool put_array(const struct wire_field *field, const unsigned char *thing
     return true;
 }
 
-static bool put_str(const struct wire_field *field, const unsigned char *at, struct writer *writer)
+static inline bool put_str(const struct wire_field *field, const unsigned char *at,
+                           struct writer *writer)
 {
     struct str text;
 
@@ -94,66 +102,84 @@ static bool put_str(const struct wire_field *field, const unsigned char *at, str
     }
     put_u32(writer, (uint32_t)text.len);
     if (text.len > 0) {
-        memcpy(writer->at, text.data, text.len);
-        writer->at += text.len;
+        put(writer, text.data, text.len);
     }
     return true;
 }
 
-static const unsigned char sizes[] = {
-    [WIRE_KIND_BOOL] = 1, [WIRE_KIND_ENUM] = 1, [WIRE_KIND_U32] = 4,
-    [WIRE_KIND_U64] = 8,  [WIRE_KIND_I64] = 8,  [WIRE_KIND_DIGEST] = DIGEST_SIZE,
-};
+static inline bool put_enum(const struct wire_field *field, const unsigned char *at,
+                            struct writer *writer)
+{
+    int value;
+
+    memcpy(&value, at, sizeof(value));
+    if (value < 0 || (size_t)value >= field->max || !make_room(writer, 1)) {
+        return false;
+    }
+    *writer->at++ = (unsigned char)value;
+    return true;
+}
+
+static inline bool put_bool(const unsigned char *at, struct writer *writer)
+{
+    bool flag;
+
+    memcpy(&flag, at, sizeof(flag));
+    if (!make_room(writer, 1)) {
+        return false;
+    }
+    *writer->at++ = flag;
+    return true;
+}
+
+static inline bool put_number(const unsigned char *at, size_t size, struct writer *writer)
+{
+    uint64_t u64;
+    uint32_t u32;
+
+    if (!make_room(writer, size)) {
+        return false;
+    }
+    if (size == sizeof(u32)) {
+        memcpy(&u32, at, sizeof(u32));
+        put_u32(writer, u32);
+    } else {
+        memcpy(&u64, at, sizeof(u64));
+        u64 = htole64(u64);
+        put(writer, &u64, sizeof(u64));
+    }
+    return true;
+}
 
 static bool put_field(const struct wire_field *field, const unsigned char *thing,
                       struct writer *writer)
 {
     const unsigned char *at = thing + field->offset;
-    uint64_t u64;
-    uint32_t u32;
-    int small;
-    bool flag;
 
     switch (field->kind) {
+    case WIRE_KIND_BOOL:
+        return put_bool(at, writer);
+    case WIRE_KIND_ENUM:
+        return put_enum(field, at, writer);
+    case WIRE_KIND_U32:
+        return put_number(at, sizeof(uint32_t), writer);
+    case WIRE_KIND_U64:
+    case WIRE_KIND_I64:
+        return put_number(at, sizeof(uint64_t), writer);
     case WIRE_KIND_STR:
         return put_str(field, at, writer);
+    case WIRE_KIND_DIGEST:
+        if (!make_room(writer, DIGEST_SIZE)) {
+            return false;
+        }
+        put(writer, at, DIGEST_SIZE);
+        return true;
     case WIRE_KIND_STRUCT:
         return put_fields(field->sub, at, writer);
     case WIRE_KIND_ARRAY:
         return put_array(field, thing, writer);
-    default:
-        break;
     }
-    if (!make_room(writer, sizes[field->kind])) {
-        return false;
-    }
-    switch (field->kind) {
-    case WIRE_KIND_BOOL:
-        memcpy(&flag, at, sizeof(flag));
-        *writer->at++ = flag;
-        return true;
-    case WIRE_KIND_ENUM:
-        memcpy(&small, at, sizeof(small));
-        *writer->at++ = (unsigned char)small;
-        return small >= 0 && (size_t)small < field->max;
-    case WIRE_KIND_U32:
-        memcpy(&u32, at, sizeof(u32));
-        put_u32(writer, u32);
-        return true;
-    case WIRE_KIND_U64:
-    case WIRE_KIND_I64:
-        memcpy(&u64, at, sizeof(u64));
-        u64 = htole64(u64);
-        memcpy(writer->at, &u64, sizeof(u64));
-        writer->at += sizeof(u64);
-        return true;
-    case WIRE_KIND_DIGEST:
-        memcpy(writer->at, at, DIGEST_SIZE);
-        writer->at += DIGEST_SIZE;
-        return true;
-    default:
-        return false;
-    }
+    return false;
 }
 
 static bool put_fields(const struct wire_schema *schema, const unsigned char *thing,
