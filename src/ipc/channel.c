@@ -32,6 +32,7 @@ struct channel {
     void *ctx;
     unsigned state;
     struct buf in, out;
+    struct str payload; /* of the frame that is being handled */
     struct arena *arena;
     int fds[FDS_WAITING];
     size_t fd_count;
@@ -319,6 +320,11 @@ static void fault(struct channel *channel, const char *why)
     channel->events.fault(channel->ctx, channel, why);
 }
 
+struct str channel_payload(const struct channel *channel)
+{
+    return channel->payload;
+}
+
 static int take_fd(struct channel *channel)
 {
     if (channel->fd_count == 0) {
@@ -349,6 +355,7 @@ static void handle_frame(struct channel *channel, enum message_type type, struct
         fault(channel, "a message that does not decode");
         return;
     }
+    channel->payload = payload;
     accept->handle(channel->ctx, channel, message, carries_fd(type) ? take_fd(channel) : -1);
 }
 

@@ -78,6 +78,9 @@ bool channel_frame(enum message_type type, const void *message, struct buf *out)
 /* Queues such frames, all or none. */
 bool channel_send_frames(struct channel *channel, struct str frames);
 
+/* The message that is being handled, as its sender wrote it: until the handler returns. */
+struct str channel_payload(const struct channel *channel);
+
 size_t channel_queued(const struct channel *channel); /* bytes */
 bool channel_is_full(const struct channel *channel);  /* at or above `high` */
 bool channel_flush(struct channel *channel);          /* now; true when nothing is left */

@@ -37,10 +37,7 @@ static void write_row(struct judge *judge, struct message_row_audit *row)
     row->sequence = ++judge->audit.sequence;
     row->at_ms = judge->clock.now_ms;
     row->salt = fresh_salt(judge);
-    row->personal = chain_personal(row);
-    row->hash = chain_next(&judge->audit.head, row);
-    judge->audit.head = row->hash;
-    record_row(judge, MESSAGE_ROW_AUDIT, row);
+    record_chained(judge, row, &judge->audit.head);
 }
 
 /* ---- what a request row says ---- */

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "judge/audit.h"
 #include "judge/metrics.h"
+#include "ledger/chain.h"
 
 enum {
     ENTRY_HEAD = 8, /* a frame's: u32 length, u16 type, two unused */
@@ -41,7 +42,8 @@ bool record_has_room(const struct judge *judge, bool waits)
 
 /* ---- the journal ---- */
 
-static void journal_add(struct judge *judge, enum message_type type, const void *message)
+/* The place where its entry begins. */
+static size_t journal_add(struct judge *judge, enum message_type type, const void *message)
 {
     struct buf *journal = &judge->record.journal;
     size_t before = buf_len(journal);
@@ -50,6 +52,7 @@ static void journal_add(struct judge *judge, enum message_type type, const void 
     assert(fits);
     (void)fits;
     judge->record.unsent += buf_len(journal) - before;
+    return before;
 }
 
 /* The entry at `at`; what follows it begins at the returned offset. */
@@ -99,7 +102,7 @@ static void end_batch(struct judge *judge)
         audit_threshold(judge, &crossing);
     }
     while (windows_take_changed(&judge->windows, &window)) {
-        journal_add(judge, MESSAGE_ROW_WINDOW, &window);
+        (void)journal_add(judge, MESSAGE_ROW_WINDOW, &window);
         judge->record.batch_rows++;
     }
     if (judge->record.batch_rows == 0 && !judge->record.batch_waits) {
@@ -107,7 +110,7 @@ static void end_batch(struct judge *judge)
     }
     struct message_commit commit = {.batch = judge->record.batch++,
                                     .wait = judge->record.batch_waits};
-    journal_add(judge, MESSAGE_COMMIT, &commit);
+    (void)journal_add(judge, MESSAGE_COMMIT, &commit);
     send(judge);
     judge->record.batch_rows = 0;
     judge->record.batch_waits = false;
@@ -131,11 +134,26 @@ static void on_turn_end(void *ctx)
     }
 }
 
-void record_row(struct judge *judge, enum message_type type, const void *row)
+static void note_row(struct judge *judge)
 {
-    journal_add(judge, type, row);
     judge->record.batch_rows++;
     loop_at_turn_end(judge->loop, &judge->record.hook, on_turn_end, judge);
+}
+
+void record_row(struct judge *judge, enum message_type type, const void *row)
+{
+    (void)journal_add(judge, type, row);
+    note_row(judge);
+}
+
+void record_chained(struct judge *judge, const struct message_row_audit *row, struct digest *head)
+{
+    struct buf *journal = &judge->record.journal;
+    size_t payload = journal_add(judge, MESSAGE_ROW_AUDIT, row) + ENTRY_HEAD;
+
+    *head =
+        chain_seal(head, row, journal->data + journal->start + payload, buf_len(journal) - payload);
+    note_row(judge);
 }
 
 void record_wait(struct judge *judge, struct waiter *waiter, void (*wake)(void *, bool), void *ctx)
@@ -222,11 +240,11 @@ static void go_again(void *ctx)
         bool good = wire_decode(schema, payload, judge->scratch, row);
         assert(good);
         (void)good;
-        journal_add(judge, type, row);
+        (void)journal_add(judge, type, row);
     }
     buf_clear(&old);
     struct message_commit commit = {.batch = judge->record.batch++, .wait = true, .again = true};
-    journal_add(judge, MESSAGE_COMMIT, &commit);
+    (void)journal_add(judge, MESSAGE_COMMIT, &commit);
     send(judge);
     judge->record.refused_batch = commit.batch - 1;
     judge->record.batch_rows = 0;

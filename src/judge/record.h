@@ -22,6 +22,9 @@ bool record_has_room(const struct judge *judge, bool waits);
  * was admitted. */
 void record_row(struct judge *judge, enum message_type type, const void *row);
 
+/* record_row() of a row of the audit, the next after the one whose hash is *head: the new head. */
+void record_chained(struct judge *judge, const struct message_row_audit *row, struct digest *head);
+
 /* Wakes `waiter` once: durable, or not (refused, or not within LIMIT_COMMIT_MS). */
 void record_wait(struct judge *judge, struct waiter *waiter, void (*wake)(void *, bool), void *ctx);
 void record_forget(struct waiter *waiter); /* idempotent; takes a zeroed one too */

@@ -79,10 +79,11 @@ static const struct wire_field personal_fields[] = {
 static const struct wire_schema personal_schema =
     WIRE_SCHEMA(struct message_row_audit, personal_fields);
 
+static const char version = VERSION;
+
 static struct digest digest_fields(const struct digest *previous, const struct wire_schema *schema,
                                    const struct message_row_audit *row)
 {
-    static const char version = VERSION;
     struct buf encoded;
 
     buf_init(&encoded, ENCODED_MAX);
@@ -105,6 +106,35 @@ struct digest chain_personal(const struct message_row_audit *row)
 struct digest chain_next(const struct digest *previous, const struct message_row_audit *row)
 {
     return digest_fields(previous, &hashed_schema, row);
+}
+
+/*
+ * Written, a row is
+ *     sequence | hash | event ... detail | salt | personal | path objects client_run_id source
+ * of which the first, third and fifth are the hashed fields, and the fourth and sixth the personal.
+ */
+struct digest chain_seal(const struct digest *previous, const struct message_row_audit *row,
+                         unsigned char *written, size_t len)
+{
+    enum { SEQUENCE = sizeof(uint64_t), LENGTH = sizeof(uint32_t), TEXTS = 4 };
+    size_t texts = TEXTS * LENGTH + row->path.len + row->objects.len + row->client_run_id.len +
+                   row->source.len;
+    const size_t middle = SEQUENCE + DIGEST_SIZE;
+
+    assert(len >= middle + 2 * DIGEST_SIZE + texts);
+    unsigned char *end = written + len - texts;
+    unsigned char *salt = end - 2 * DIGEST_SIZE, *personal = end - DIGEST_SIZE;
+    const struct str personal_parts[] = {str_of(&version, 1), str_of(salt, DIGEST_SIZE),
+                                         str_of(end, texts)};
+    struct digest digest =
+        digest_of_parts(personal_parts, sizeof(personal_parts) / sizeof(personal_parts[0]));
+    memcpy(personal, digest.bytes, DIGEST_SIZE);
+    const struct str parts[] = {
+        str_of(previous->bytes, DIGEST_SIZE), str_of(&version, 1), str_of(written, SEQUENCE),
+        str_of(written + middle, (size_t)(salt - written) - middle), str_of(personal, DIGEST_SIZE)};
+    digest = digest_of_parts(parts, sizeof(parts) / sizeof(parts[0]));
+    memcpy(written + SEQUENCE, digest.bytes, DIGEST_SIZE);
+    return digest;
 }
 
 enum chain_personal_state chain_check_personal(const struct message_row_audit *row)

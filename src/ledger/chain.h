@@ -8,8 +8,8 @@
  * one digest, `personal`.  So they and the salt can be deleted, and the chain still verifies.
  * Before the first row stands a hash of zeroes.
  *
- * The judge:  row.personal = chain_personal(&row);
- *             row.hash = chain_next(&head, &row);
+ * Who checks:  chain_personal(&row) is row.personal, chain_next(&head, &row) is row.hash
+ * The judge:   writes the row as it will be sent, and has it sealed where it lies
  */
 #ifndef LEDGER_CHAIN_H
 #define LEDGER_CHAIN_H
@@ -28,6 +28,12 @@ struct digest chain_personal(const struct message_row_audit *row);
 
 /* The hash of `row` after a row of hash `previous`; row->personal is taken as it is. */
 struct digest chain_next(const struct digest *previous, const struct message_row_audit *row);
+
+/* Both, of and into a row that lies written as a ROW_AUDIT's payload, with anything in their two
+ * places.  The fields that are hashed together lie together there, so that nothing is written a
+ * second time to be hashed.  `row` is what was written; the hash is returned. */
+struct digest chain_seal(const struct digest *previous, const struct message_row_audit *row,
+                         unsigned char *written, size_t len);
 
 /* What the row's personal fields say about its `personal`. */
 enum chain_personal_state {

@@ -155,6 +155,42 @@ static void test_vectors(void)
                  "c3e0e4d0c6deb39520f90fcd4eeb03a1a3b15445a68d6988307e9ecd380102e2"));
 }
 
+static bool seals(const struct digest *previous, struct message_row_audit row)
+{
+    const struct wire_schema *schema = message_schema(MESSAGE_ROW_AUDIT);
+    struct message_row_audit sealed = row;
+    struct buf bytes, right;
+
+    memset(row.hash.bytes, 0xee, DIGEST_SIZE); /* what stands there does not count */
+    memset(row.personal.bytes, 0xdd, DIGEST_SIZE);
+    sealed.personal = chain_personal(&row);
+    sealed.hash = chain_next(previous, &sealed);
+    buf_init(&bytes, 65536);
+    buf_init(&right, 65536);
+    CHECK(wire_encode(schema, &row, &bytes) && wire_encode(schema, &sealed, &right));
+    struct digest hash = chain_seal(previous, &row, bytes.data + bytes.start, buf_len(&bytes));
+    bool same = digest_equal(&hash, &sealed.hash) && str_equal(buf_str(&bytes), buf_str(&right));
+    buf_clear(&bytes);
+    buf_clear(&right);
+    return same;
+}
+
+static void test_seal(void)
+{
+    const struct wire_schema *schema = message_schema(MESSAGE_ROW_AUDIT);
+    struct digest previous = digest_of(STR("before"));
+
+    CHECK(seals(&previous, (struct message_row_audit){0}));
+    CHECK(seals(&previous, sample()));
+    for (size_t i = 0; i < schema->count; i++) {
+        struct message_row_audit row = sample();
+        if (schema->fields[i].kind != WIRE_KIND_ENUM) {
+            nudge(&row, &schema->fields[i]);
+        }
+        CHECK_CASE(seals(&previous, row), schema->fields[i].name);
+    }
+}
+
 static void test_head_text(void)
 {
     struct digest head = digest_of(STR("x")), parsed;
@@ -225,6 +261,7 @@ int main(void)
     test_borders();
     test_personal();
     test_vectors();
+    test_seal();
     test_head_text();
     test_signature();
     return test_done();

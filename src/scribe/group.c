@@ -119,7 +119,7 @@ static void on_due(void *ctx)
     write_group(group);
 }
 
-void group_row(struct group *group, enum message_type type, const void *row)
+void group_row(struct group *group, enum message_type type, const void *row, struct str written)
 {
     if (group->broken) {
         return;
@@ -128,7 +128,7 @@ void group_row(struct group *group, enum message_type type, const void *row)
     if (group->bad) {
         return;
     }
-    enum store_result result = store_put(group->store, type, row, &group->problem);
+    enum store_result result = store_put_written(group->store, type, row, written, &group->problem);
     if (result != STORE_DONE) {
         group->bad = true;
         fail(group, result);

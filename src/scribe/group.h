@@ -36,7 +36,8 @@ struct group *group_new(struct loop *loop, struct store *store, const struct gro
                         void *ctx);
 void group_free(struct group *group); /* takes NULL too */
 
-void group_row(struct group *group, enum message_type type, const void *row);
+/* `written` is the message as it came. */
+void group_row(struct group *group, enum message_type type, const void *row, struct str written);
 void group_commit(struct group *group, const struct message_commit *commit);
 
 /* No more will come: stores what is complete, forgets what is not. */

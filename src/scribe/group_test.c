@@ -67,13 +67,13 @@ static void close_bench(struct bench *bench)
 static void tenant(struct bench *bench, const char *name)
 {
     struct message_row_tenant row = {.name = str_from(name)};
-    group_row(bench->group, MESSAGE_ROW_TENANT, &row);
+    group_row(bench->group, MESSAGE_ROW_TENANT, &row, STR_NONE);
 }
 
 static void audit(struct bench *bench, uint64_t sequence)
 {
     struct message_row_audit row = {.sequence = sequence, .hash = {{1}}};
-    group_row(bench->group, MESSAGE_ROW_AUDIT, &row);
+    group_row(bench->group, MESSAGE_ROW_AUDIT, &row, STR_NONE);
 }
 
 static void end(struct bench *bench, uint64_t batch, bool wait, bool again)
@@ -297,7 +297,7 @@ static void test_full(void)
         (void)snprintf(name, 8, "%07u", i);
         name[7] = 'x';
         struct message_row_tenant row = {.name = str_of(name, sizeof(name))};
-        group_row(bench.group, MESSAGE_ROW_TENANT, &row);
+        group_row(bench.group, MESSAGE_ROW_TENANT, &row, STR_NONE);
         end(&bench, ++batch, false, false);
         len = buf_len(&bench.said);
     }

@@ -204,9 +204,8 @@ static void on_judge_drained(void *ctx, struct channel *channel)
     static void name(void *ctx, struct channel *from, const void *message, int fd)                 \
     {                                                                                              \
         struct scribe *scribe = ctx;                                                               \
-        (void)from;                                                                                \
         (void)fd;                                                                                  \
-        group_row(scribe->group, type, message);                                                   \
+        group_row(scribe->group, type, message, channel_payload(from));                            \
     }
 ROW_HANDLER(on_row_meta, MESSAGE_ROW_META)
 ROW_HANDLER(on_row_key, MESSAGE_ROW_KEY)

@@ -8,13 +8,18 @@
 
 enum { LENGTH_SIZE = 4, SEQUENCE_SIZE = 8 };
 
-bool block_add(struct buf *block, const struct message_row_audit *row)
+static bool add_row(struct buf *block, const struct message_row_audit *row, struct str written)
+{
+    return written.len > 0 ? buf_add_str(block, written)
+                           : wire_encode(message_schema(MESSAGE_ROW_AUDIT), row, block);
+}
+
+bool block_add(struct buf *block, const struct message_row_audit *row, struct str written)
 {
     size_t before = buf_len(block);
     uint32_t length = 0;
 
-    if (!buf_add(block, &length, LENGTH_SIZE) ||
-        !wire_encode(message_schema(MESSAGE_ROW_AUDIT), row, block)) {
+    if (!buf_add(block, &length, LENGTH_SIZE) || !add_row(block, row, written)) {
         buf_cut(block, before);
         block->overflow = false;
         return false;

@@ -24,8 +24,9 @@ enum {
     BLOCK_BYTES_MAX = 16 * 1024 * 1024,
 };
 
-/* False when it is too large for any block. */
-bool block_add(struct buf *block, const struct message_row_audit *row);
+/* False when it is too large for any block.  `written` is the row as its message came, so that it
+ * need not be written again; or empty. */
+bool block_add(struct buf *block, const struct message_row_audit *row, struct str written);
 
 /* Where the rows of a block are. */
 struct block_row {

@@ -271,14 +271,15 @@ static void note_time(struct store *store, int64_t at_ms)
 }
 
 static enum store_result put_audit(struct store *store, const struct message_row_audit *row,
-                                   struct err *err)
+                                   struct str written, struct err *err)
 {
     if (row->sequence != store->audit_sequence + 1) {
         err_set(err, "audit row %" PRIu64 " cannot follow row %" PRIu64, row->sequence,
                 store->audit_sequence);
         return STORE_REFUSED;
     }
-    enum store_result result = noted(store, trail_writer_add(store->trail_writer, row, err));
+    enum store_result result =
+        noted(store, trail_writer_add(store->trail_writer, row, written, err));
     if (result == STORE_DONE) {
         result = noted(store, spend_add(store->spend, row, err));
     }
@@ -324,6 +325,12 @@ static int64_t checksum_of(enum message_type type, const struct wire_schema *sch
 enum store_result store_put(struct store *store, enum message_type type, const void *row,
                             struct err *err)
 {
+    return store_put_written(store, type, row, STR_NONE, err);
+}
+
+enum store_result store_put_written(struct store *store, enum message_type type, const void *row,
+                                    struct str written, struct err *err)
+{
     if (store->broken) {
         err_set(err, "the database failed before");
         return STORE_BROKEN;
@@ -336,7 +343,7 @@ enum store_result store_put(struct store *store, enum message_type type, const v
         store->writing = true;
     }
     if (type == MESSAGE_ROW_AUDIT) {
-        return put_audit(store, row, err);
+        return put_audit(store, row, written, err);
     }
     assert(store->place_of[type] != 0);
     size_t place = store->place_of[type] - 1;

@@ -54,6 +54,10 @@ void store_close(struct store *store);
 
 enum store_result store_put(struct store *store, enum message_type type, const void *row,
                             struct err *err);
+/* The same of a row that came as a message, which is `written`: what is stored as it came is not
+ * written anew. */
+enum store_result store_put_written(struct store *store, enum message_type type, const void *row,
+                                    struct str written, struct err *err);
 enum store_result store_commit(struct store *store, struct err *err); /* of nothing is done */
 void store_rollback(struct store *store);
 

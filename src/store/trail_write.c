@@ -115,7 +115,7 @@ static void note_key(struct trail_writer *writer, uint64_t key)
 }
 
 enum store_result trail_writer_add(struct trail_writer *writer, const struct message_row_audit *row,
-                                   struct err *err)
+                                   struct str written, struct err *err)
 {
     int64_t segment = segment_of(row->at_ms);
 
@@ -126,7 +126,7 @@ enum store_result trail_writer_add(struct trail_writer *writer, const struct mes
             return result;
         }
     }
-    if (!block_add(&writer->rows, row)) {
+    if (!block_add(&writer->rows, row, written)) {
         err_set(err, "the audit row is larger than any can be");
         return STORE_REFUSED;
     }

@@ -16,9 +16,9 @@ struct trail_writer;
 struct trail_writer *trail_writer_new(sqlite3 *db, struct err *err); /* NULL with the reason */
 void trail_writer_free(struct trail_writer *writer);                 /* takes NULL too */
 
-/* Rows without a gap between them. */
+/* Rows without a gap between them; `written` as in block.h. */
 enum store_result trail_writer_add(struct trail_writer *writer, const struct message_row_audit *row,
-                                   struct err *err);
+                                   struct str written, struct err *err);
 enum store_result trail_writer_flush(struct trail_writer *writer, struct err *err);
 void trail_writer_forget(struct trail_writer *writer); /* after a rollback */
 

@@ -212,7 +212,7 @@ static void put_back(sqlite3 *db)
             last = sqlite3_column_int64(from, 0);
             first = buf_len(&rows) == 0 ? last : first;
             block = next;
-            CHECK(row_read(from, schema, &row) && block_add(&rows, &row));
+            CHECK(row_read(from, schema, &row) && block_add(&rows, &row, STR_NONE));
         }
     }
     (void)sqlite3_finalize(put);
