@@ -17,24 +17,33 @@ static bool has_control(struct str value)
     return any;
 }
 
-/* Eight bytes at a time; only a word that may have one is looked at closely. */
-bool http_is_field_value(struct str value)
+/* False is sure, true is to be looked at closely. */
+static bool may_have_control(const char *eight)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
-    struct str rest = value;
+    uint64_t word;
 
-    while (rest.len >= sizeof(uint64_t)) {
-        uint64_t word;
-        memcpy(&word, rest.data, sizeof(word));
-        uint64_t below = (word - ones * 0x20) & ~word;
-        uint64_t del = word ^ (ones * 0x7f);
-        struct str here = str_slice(rest, 0, sizeof(word));
-        if (((below | ((del - ones) & ~del)) & tops) != 0 && has_control(here)) {
+    memcpy(&word, eight, sizeof(word));
+    uint64_t below = (word - ones * 0x20) & ~word;
+    uint64_t del = word ^ (ones * 0x7f);
+    return ((below | ((del - ones) & ~del)) & tops) != 0;
+}
+
+/* Eight bytes at a time; the last eight may overlap those before them. */
+bool http_is_field_value(struct str value)
+{
+    enum { STEP = sizeof(uint64_t) };
+
+    if (value.len < STEP) {
+        return !has_control(value);
+    }
+    for (size_t at = 0; at < value.len; at += STEP) {
+        const char *eight = value.data + (at + STEP <= value.len ? at : value.len - STEP);
+        if (may_have_control(eight) && has_control(str_of(eight, STEP))) {
             return false;
         }
-        rest = str_slice(rest, sizeof(word), rest.len);
     }
-    return !has_control(rest);
+    return true;
 }
 
 static const bool token_bytes[256] = {

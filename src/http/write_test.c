@@ -86,6 +86,21 @@ static void test_questions(void)
     CHECK(http_is_field_value(STR("a\tb \xff")) && http_is_field_value(STR("")));
     CHECK(!http_is_field_value(STR("a\r")) && !http_is_field_value(STR("a\nb")));
     CHECK(!http_is_field_value(STR("a\0b")) && !http_is_field_value(STR("\x7f")));
+    for (size_t len = 1; len <= 40; len++) {
+        static const char bad[] = "\0\x01\b\n\r\x1f\x7f";
+        char text[40];
+        memset(text, '~', sizeof(text));
+        text[len / 2] = '\t';
+        CHECK(http_is_field_value(str_of(text, len)));
+        for (size_t at = 0; at < len; at++) {
+            for (size_t i = 0; i < sizeof(bad) - 1; i++) {
+                char good = text[at];
+                text[at] = bad[i];
+                CHECK(!http_is_field_value(str_of(text, len)));
+                text[at] = good;
+            }
+        }
+    }
     CHECK(str_equal(http_reason(404), STR("Not Found")) && http_reason(299).len == 0);
 }
 

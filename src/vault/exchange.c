@@ -11,6 +11,7 @@
 enum {
     CONTENT_MAX = LIMIT_JUDGED_BODY_BYTES + 4 * LIMIT_STREAM_WINDOW_BYTES_MAX + 256 * 1024,
     CREDIT_MAX = 2 * LIMIT_STREAM_WINDOW_BYTES_MAX,
+    SPARE_MAX = 256, /* kept for the next ones */
 };
 
 #define TO(state) (1u << (state))
@@ -35,6 +36,18 @@ void exchange_move(struct exchange *ex, enum exchange_state next)
 
 /* ---- the end ---- */
 
+static struct exchange *take_spare(struct vault *vault)
+{
+    struct list *link = list_first(&vault->spare);
+
+    if (link == NULL) {
+        return mem_grow(NULL, 1, sizeof(struct exchange));
+    }
+    list_remove(link);
+    vault->spare_count--;
+    return LIST_THING(link, struct exchange, waiting);
+}
+
 static void bury(void *ctx)
 {
     struct list *link;
@@ -45,7 +58,12 @@ static void bury(void *ctx)
         list_remove(&ex->waiting);
         free(ex->head);
         meeting_free(ex->meeting);
-        free(ex);
+        if (vault->spare_count < SPARE_MAX) {
+            vault->spare_count++;
+            list_add(&vault->spare, &ex->waiting);
+        } else {
+            free(ex);
+        }
     }
 }
 
@@ -423,6 +441,9 @@ void exchanges_free(struct vault *vault)
     }
     loop_hook_stop(&vault->burial);
     bury(vault);
+    while (vault->spare_count > 0) {
+        free(take_spare(vault));
+    }
 }
 
 struct exchange *exchange_find(const struct vault *vault, const struct gate_peer *gate,
@@ -440,7 +461,10 @@ bool exchange_is_known(const struct vault *vault, uint64_t grant)
 
 static struct exchange *exchange_new(struct vault *vault, struct meeting *meeting)
 {
-    struct exchange *ex = mem_zeroed(sizeof(*ex));
+    struct exchange *ex = take_spare(vault);
+
+    memset(ex, 0, offsetof(struct exchange, detail));
+    ex->detail[0] = ex->over_detail[0] = '\0';
 
     ex->grant = meeting->grant;
     ex->vault = vault;

@@ -71,11 +71,13 @@ struct exchange {
     uint64_t copied;
     bool over; /* the upstream has failed or ended; why: */
     enum upstream_error over_error;
-    char over_detail[EXCHANGE_DETAIL_SIZE];
     enum upstream_error end; /* UPSTREAM_OK: END, else RESET, when the content has gone */
 
     struct message_outcome outcome;
-    char detail[EXCHANGE_DETAIL_SIZE], vendor_id[EXCHANGE_VENDOR_ID_SIZE];
+
+    /* Not cleared at the beginning, since most exchanges never use them. */
+    char detail[EXCHANGE_DETAIL_SIZE], over_detail[EXCHANGE_DETAIL_SIZE];
+    char vendor_id[EXCHANGE_VENDOR_ID_SIZE];
 };
 
 /* ---- its life (exchange.c) ---- */

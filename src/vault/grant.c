@@ -66,7 +66,7 @@ static struct message_grant *copy_grant(const struct message_grant *from)
     for (size_t i = 0; i < from->redact_count; i++) {
         size += from->redact[i].len;
     }
-    struct message_grant *copy = mem_zeroed(size);
+    struct message_grant *copy = mem_grow(NULL, 1, size); /* and all of it is written */
 
     *copy = *from;
     copy->headers = (struct message_header *)(copy + 1);
@@ -97,7 +97,7 @@ static void keep_forward(struct meeting *meeting, void *gate, uint64_t gate_inca
     meeting->gate = gate;
     meeting->gate_incarnation = gate_incarnation;
     meeting->header_count = forward->header_count;
-    meeting->headers = mem_zeroed(headers_size(forward->headers, forward->header_count));
+    meeting->headers = mem_grow(NULL, 1, headers_size(forward->headers, forward->header_count));
     char *at = (char *)(meeting->headers + forward->header_count);
     copy_headers(meeting->headers, &at, forward->headers, forward->header_count);
 }
@@ -167,11 +167,10 @@ static struct meeting *take(struct grants *grants, struct meeting *meeting)
 
 static struct meeting *wait_here(struct grants *grants, uint64_t grant, uint64_t due_ms)
 {
-    struct meeting *meeting = mem_zeroed(sizeof(*meeting));
+    struct meeting *meeting = mem_grow(NULL, 1, sizeof(*meeting));
     struct list *behind = grants->list.prev;
 
-    meeting->grant = grant;
-    meeting->due_ms = due_ms;
+    *meeting = (struct meeting){.grant = grant, .due_ms = due_ms};
     buf_init_wiped(&meeting->early, LIMIT_STREAM_WINDOW_BYTES_MAX);
     while (behind != &grants->list && LIST_THING(behind, struct meeting, link)->due_ms > due_ms) {
         behind = behind->prev;

@@ -59,20 +59,27 @@ bool response_is_stream(const struct http_head *head)
     return str_equal_nocase(media_type(head), STR("text/event-stream"));
 }
 
+#define ENTRY(text)                                                                                \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
+
 static bool is_dropped(const struct http_head *head, struct str name,
                        const struct response_rules *rules)
 {
-    static const char *const dropped[] = {"set-cookie",
-                                          "set-cookie2",
-                                          "alt-svc",
-                                          "refresh",
-                                          "content-length",
-                                          "via",
-                                          "proxy-authenticate",
-                                          "proxy-authentication-info"};
+    static const struct str dropped[] = {
+        ENTRY("set-cookie"),
+        ENTRY("set-cookie2"),
+        ENTRY("alt-svc"),
+        ENTRY("refresh"),
+        ENTRY("content-length"),
+        ENTRY("via"),
+        ENTRY("proxy-authenticate"),
+        ENTRY("proxy-authentication-info"),
+    };
 
     for (size_t i = 0; i < sizeof(dropped) / sizeof(dropped[0]); i++) {
-        if (str_equal(name, str_from(dropped[i]))) {
+        if (str_equal(name, dropped[i])) {
             return true;
         }
     }

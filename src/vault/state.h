@@ -54,6 +54,8 @@ struct vault {
     struct list unsent;     /* of exchanges: SENT must be with the judge before they go on */
     struct list want_blob;  /* of exchanges that wait for their credential */
     struct list over;       /* of exchanges; freed when this turn ends */
+    struct list spare;      /* of exchanges that are free */
+    size_t spare_count;
     struct loop_hook burial;
     struct http_head head; /* of the answer that is being looked at */
     bool draining, drained;

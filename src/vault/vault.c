@@ -344,6 +344,7 @@ struct vault *vault_new(struct loop *loop, uint32_t index, struct err *err)
     list_init(&vault->unsent);
     list_init(&vault->want_blob);
     list_init(&vault->over);
+    list_init(&vault->spare);
     vault->exchanges = exchanges_table();
     if (sodium_init() < 0) {
         (void)err_set(err, "cannot set up libsodium");
