@@ -333,12 +333,27 @@ static bool is_granted(const struct message_grant *grant, struct str name)
     return false;
 }
 
+static bool drops(const struct head_parts *parts, struct str name)
+{
+    bool range_allowed = parts->grant->range_allowed, known;
+    const struct memo_key key = {parts->config->generation, parts->grant->pack, range_allowed};
+    struct memo_slot *slot = memo_find(parts->memo, &key, name, &known);
+
+    if (known) {
+        return slot->dropped;
+    }
+    bool dropped = head_drops(parts->config, parts->pack, name, range_allowed);
+    if (slot != NULL) {
+        slot->dropped = dropped;
+    }
+    return dropped;
+}
+
 static int add_free(struct fields *fields, const struct head_parts *parts, struct err *err)
 {
     for (size_t i = 0; i < parts->free_count; i++) {
         const struct message_header *field = &parts->free[i];
-        if (!head_drops(parts->config, parts->pack, field->name, parts->grant->range_allowed) &&
-            !is_granted(parts->grant, field->name) &&
+        if (!drops(parts, field->name) && !is_granted(parts->grant, field->name) &&
             add_field(fields, field->name, field->value, err) < 0) {
             return -1;
         }

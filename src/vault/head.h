@@ -14,6 +14,7 @@
 #include "http/url.h"
 #include "pack/pack.h"
 #include "policy/calls.h"
+#include "vault/memo.h"
 
 /* Where the request goes: the pack's upstream, or what the credential puts in its place.  Refuses a
  * host that the credential is not for, and to send it in the clear to a public one.  The strings
@@ -29,6 +30,7 @@ struct head_parts {
     size_t free_count;
     const struct sealed_credential *credential;
     const struct url *target;
+    struct memo *memo; /* of dropped names */
 };
 
 /* Appends the head to `out`, which is wiped memory.  -1 with the reason when something in it could

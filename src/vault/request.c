@@ -188,6 +188,7 @@ static bool write_head(struct exchange *ex)
         .free_count = ex->meeting->header_count,
         .credential = &ex->credential->clear,
         .target = &ex->target,
+        .memo = &ex->vault->memo,
     };
     struct err err;
 

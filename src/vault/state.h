@@ -14,6 +14,7 @@
 #include "pack/pack.h"
 #include "vault/credential.h"
 #include "vault/grant.h"
+#include "vault/memo.h"
 #include "vault/upstream.h"
 
 /* One life of the gate of our index. */
@@ -58,6 +59,7 @@ struct vault {
     size_t spare_count;
     struct loop_hook burial;
     struct http_head head; /* of the answer that is being looked at */
+    struct memo memo;
     bool draining, drained;
 };
 
