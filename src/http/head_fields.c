@@ -109,7 +109,7 @@ static enum http_result note_field(struct head_reading *in, const struct message
     switch (name.len) {
     case 4:
         if (str_equal(name, STR("host"))) {
-            return twice(in, &in->host, &field->value, "There is head_more than one Host.");
+            return twice(in, &in->host, &field->value, "There is more than one Host.");
         }
         break;
     case 10:
@@ -119,19 +119,19 @@ static enum http_result note_field(struct head_reading *in, const struct message
         break;
     case 13:
         if (!in->response && str_equal(name, STR("authorization")) && ++in->authorizations > 1) {
-            return head_bad(in, 400, "There is head_more than one Authorization.");
+            return head_bad(in, 400, "There is more than one Authorization.");
         }
         break;
     case 14:
         if (str_equal(name, STR("content-length"))) {
             return twice(in, &in->length, &field->value,
-                         "There is head_more than one Content-Length.");
+                         "There is more than one Content-Length.");
         }
         break;
     case 17:
         if (str_equal(name, STR("transfer-encoding"))) {
             return twice(in, &in->coding, &field->value,
-                         "There is head_more than one Transfer-Encoding.");
+                         "There is more than one Transfer-Encoding.");
         }
         break;
     default:
@@ -147,7 +147,7 @@ static enum http_result read_field(struct head_reading *in)
     enum http_result result;
 
     if (head->field_count == LIMIT_FIELDS) {
-        return head_bad(in, 431, "There are head_more than 100 headers.");
+        return head_bad(in, 431, "There are more than 100 headers.");
     }
     result = read_name(in, &field.name);
     if (result == HTTP_OK) {

@@ -675,7 +675,7 @@ struct message_loaded {
 
 struct message_commit {
     uint64_t batch;
-    bool wait; /* somebody waits: commit now.  Else within 50 ms or 512 rows */
+    bool wait; /* somebody waits: commit now.  Else within 100 ms or 2048 rows */
     /* The first after a refusal.  Once the scribe has refused a batch it refuses every later one
      * too, until a COMMIT with `again`: that batch begins with all rows that were refused, in
      * their order. */

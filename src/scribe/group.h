@@ -4,7 +4,7 @@
  *
  * A batch is the rows up to a COMMIT; it is stored whole or not at all.  All batches that arrive in
  * one loop turn share one transaction and one fsync.  It is made at the turn's end when somebody
- * waits for one of them, else within 50 ms or 512 rows; and only between two batches, so that no
+ * waits for one of them, else within 100 ms or 2048 rows; and only between two batches, so that no
  * part of one is ever on the disk alone.
  *
  *     rows of 7 | COMMIT 7 | rows of 8 | COMMIT 8 | rows of 9 ...      9 is not complete: the group
@@ -30,7 +30,7 @@ struct group_events {
     void (*broken)(void *ctx, const char *why); /* for good; called once */
 };
 
-enum { GROUP_ROWS = 512, GROUP_DELAY_MS = 50 };
+enum { GROUP_ROWS = 2048, GROUP_DELAY_MS = 100 };
 
 struct group *group_new(struct loop *loop, struct store *store, const struct group_events *events,
                         void *ctx);

@@ -158,7 +158,7 @@ static void test_turn(void)
     close_bench(&bench);
 }
 
-/* Nobody waits: within 50 ms, or at once with 512 rows. */
+/* Nobody waits: within 100 ms, or at once with 2048 rows. */
 static uint64_t delay_step(struct bench *bench, unsigned number)
 {
     if (number == 0) {
@@ -168,7 +168,7 @@ static uint64_t delay_step(struct bench *bench, unsigned number)
     }
     if (number == 1) {
         CHECK(said(bench, ""));
-        return 70;
+        return 120;
     }
     CHECK(said(bench, "c1 "));
     for (int i = 0; i < GROUP_ROWS - 1; i++) {
@@ -250,7 +250,7 @@ static uint64_t refused_step(struct bench *bench, unsigned number)
         CHECK(said(bench, "r3 "));
         end(bench, 4, true, false);
         CHECK(said(bench, "r4 "));
-        return 70;
+        return 120;
     }
     if (number == 1) {
         CHECK(said(bench, ""));
