@@ -65,13 +65,12 @@ void arena_wipe(struct arena *arena)
     arena_reset(arena);
 }
 
-void *arena_zeroed(struct arena *arena, size_t count, size_t size)
+void *arena_room(struct arena *arena, size_t size)
 {
-    if (size != 0 && count > (SIZE_MAX / 2) / size) {
+    if (size > SIZE_MAX / 2) {
         abort();
     }
-    size_t need =
-        (count * size + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
+    size_t need = (size + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
     struct block *block = arena->blocks;
 
     if (block == NULL || block->size - block->used < need) {
@@ -82,16 +81,26 @@ void *arena_zeroed(struct arena *arena, size_t count, size_t size)
     }
     void *memory = block->bytes + block->used;
     block->used += need;
-    memset(memory, 0, need);
+    return memory;
+}
+
+void *arena_zeroed(struct arena *arena, size_t count, size_t size)
+{
+    if (size != 0 && count > (SIZE_MAX / 2) / size) {
+        abort();
+    }
+    void *memory = arena_room(arena, count * size);
+    memset(memory, 0, count * size);
     return memory;
 }
 
 struct str arena_copy(struct arena *arena, struct str s)
 {
-    char *copy = arena_zeroed(arena, s.len + 1, 1);
+    char *copy = arena_room(arena, s.len + 1);
 
     if (s.len > 0) {
         memcpy(copy, s.data, s.len);
     }
+    copy[s.len] = '\0';
     return (struct str){copy, s.len};
 }

@@ -17,6 +17,7 @@ void arena_reset(struct arena *arena); /* frees what was taken, keeps one block 
 void arena_wipe(struct arena *arena);  /* overwrites what was taken, then resets */
 
 void *arena_zeroed(struct arena *arena, size_t count, size_t size); /* aligned for any type */
-struct str arena_copy(struct arena *arena, struct str s);           /* and a NUL behind it */
+void *arena_room(struct arena *arena, size_t size);       /* the same, with anything in it */
+struct str arena_copy(struct arena *arena, struct str s); /* and a NUL behind it */
 
 #endif

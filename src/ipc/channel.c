@@ -350,7 +350,7 @@ static void handle_frame(struct channel *channel, enum message_type type, struct
     }
     const struct wire_schema *schema = message_schema(type);
     arena_reset(channel->arena);
-    void *message = arena_zeroed(channel->arena, 1, schema->size);
+    void *message = arena_room(channel->arena, schema->size);
     if (!wire_decode(schema, payload, channel->arena, message)) {
         fault(channel, "a message that does not decode");
         return;
