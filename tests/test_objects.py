@@ -315,6 +315,16 @@ class FetchFirst(Objects):
         self.assertEqual((status, body["amount"], self.money(key)), (200, 3000, (100, 0)))
         self.assertIn("amount=3000", self.last_post()["body"])
 
+    def test_in_dollars_it_fits_where_the_dearest_currency_does_not(self):
+        """A refund names an amount and no currency: the vendor is asked, before it is refused."""
+        number = self.intent(self.issue(), confirm="true", payment_method="pm_card_visa")
+        key = self.issue(daily_usd_cap=20)
+        status, body, _ = self.post(key, "/v1/refunds", payment_intent=number, amount=2000)
+        self.assertEqual((status, self.money(key)), (200, (20, 0)), body)
+        self.assertIn("amount=2000", self.last_post()["body"])
+        status, _, head = self.post(key, "/v1/refunds", payment_intent=number, amount=1)
+        self.assertEqual((status, head["keybrake-denied"]), (429, "cap_exceeded"))
+
     def test_its_retry_says_the_same_bytes(self):
         key = self.issue()
         number = self.intent(key, confirm="true", payment_method="pm_card_visa")
@@ -531,6 +541,59 @@ class LostAnswers(Objects):
                       payment_method="pm_card_visa")
         except OSError:
             pass
+
+
+class Rates(Objects):
+    """What is held in another currency is settled by the rate by which it was held."""
+
+    def put_rate(self, dollars):
+        self.keybrake.api("PUT", "/v1/fx", {
+            "as_of": time.strftime("%Y-%m-%d", time.gmtime()), "source": "test",
+            "margin_percent": 5, "usd_per_unit": {"usd": "1", "eur": dollars}})
+
+    def setUp(self):
+        super().setUp()
+        self.put_rate("1.1")
+
+    def euros(self, key, **form):
+        status, body, _ = self.post(key, "/v1/payment_intents", amount=1000, currency="eur", **form)
+        self.assertEqual(status, 200, body)
+        return body["id"]
+
+    def test_a_rate_that_rises_passes_no_cap(self):
+        key = self.issue(daily_usd_cap="11.55")  # all of it, with the margin of 5 %
+        number = self.euros(key)
+        self.assertEqual(self.money(key), (0, 11.55))
+        self.put_rate("1.5")
+        status, body, _ = self.post(key, f"/v1/payment_intents/{number}/confirm")
+        self.assertEqual((status, self.money(key)), (200, (11.55, 0)), body)
+        row = self.eventually(lambda: [r for r in self.audit(key=key["id"])
+                                       if r["event"] == "settled"])[0]
+        self.assertEqual(row["settled_usd"], "11.55")
+
+    def test_one_that_falls_gives_nothing_back(self):
+        key = self.issue()
+        number = self.euros(key, capture_method="manual", confirm="true",
+                            payment_method="pm_card_visa")
+        self.put_rate("0.5")
+        self.post(key, f"/v1/payment_intents/{number}/capture", amount_to_capture=400,
+                  final_capture="false")
+        self.assertEqual(self.money(key), (4.62, 6.93))
+        self.put_rate("2")
+        self.keybrake.kill()
+        self.keybrake.start()
+        self.post(key, f"/v1/payment_intents/{number}/capture")
+        self.assertEqual(self.money(key), (11.55, 0))
+
+    def test_another_key_takes_the_object_over_at_its_rate(self):
+        first, second = self.issue(), self.issue(daily_usd_cap="11.55")
+        number = self.euros(first)
+        self.put_rate("1.5")
+        status, body, _ = self.post(second, f"/v1/payment_intents/{number}/confirm")
+        self.assertEqual((status, self.money(first), self.money(second)), (200, (0, 0), (11.55, 0)),
+                         body)
+
+    deaths_expected = True
 
 
 class Messages(harness.Case):

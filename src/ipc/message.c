@@ -341,7 +341,8 @@ static const struct wire_field row_hold_fields[] = {
     WIRE_U64(struct message_row_hold, credential),
     WIRE_STR(struct message_row_hold, account, NAME_MAX_BYTES),
     WIRE_STR(struct message_row_hold, vendor_key, NAME_MAX_BYTES),
-    WIRE_I64(struct message_row_hold, base)};
+    WIRE_I64(struct message_row_hold, base),
+    WIRE_I64(struct message_row_hold, rate)};
 static const struct wire_field row_hold_gone_fields[] = {
     WIRE_U64(struct message_row_hold_gone, hold)};
 static const struct wire_field row_idempotency_fields[] = {

@@ -749,6 +749,7 @@ struct message_row_hold {
     struct str account;    /* "stripe-account=acct_1": the header that named it; empty: none */
     struct str vendor_key; /* the idempotency key as the vendor saw it */
     int64_t base;          /* had moved of the object before, under other holds or none of ours */
+    int64_t rate;          /* of exchange, by which all of it counts: cost.factor; 0: none */
 };
 
 struct message_row_hold_gone {

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "judge/book.h"
 #include "judge/decide_parts.h"
+#include "judge/holds.h"
 #include "judge/keys.h"
 #include "judge/objects.h"
 #include "judge/params.h"
@@ -363,6 +364,21 @@ static bool fetch_wanted(struct judge *judge, const struct message_admit *admit,
     return false;
 }
 
+/* Of whoever has the object: all that is ever said of it counts by one rate. */
+static struct cost_frozen frozen_rate(const struct judge *judge, const struct decision *decision,
+                                      struct arena *arena)
+{
+    const struct hold *hold =
+        decision->object_id.len == 0 ? NULL : objects_holder_but(judge, &decision->object, NULL);
+    struct cost_frozen frozen = {.factor = 0};
+
+    if (hold != NULL) {
+        frozen = holds_rate(hold);
+        frozen.currency = arena_copy(arena, frozen.currency);
+    }
+    return frozen;
+}
+
 static bool cost_known(struct judge *judge, const struct message_admit *admit,
                        const struct message_facts *facts, struct arena *arena,
                        struct decision *decision)
@@ -388,6 +404,7 @@ static bool cost_known(struct judge *judge, const struct message_admit *admit,
         .price_count = prices == NULL ? 0 : prices->count,
         .object = holder == NULL || recalled ? NULL : &object,
         .found = recalled || (decision->has_found && holder == NULL) ? &decision->found : NULL,
+        .frozen = frozen_rate(judge, decision, arena),
         .now_ms = judge->clock.now_ms,
         .arena = arena};
     struct message_facts changed;
@@ -397,6 +414,16 @@ static bool cost_known(struct judge *judge, const struct message_admit *admit,
         return false;
     }
     enum cost_verdict verdict = cost_reserve(&question, &decision->cost, &why);
+    if (verdict == COST_FX_STALE ||
+        (verdict == COST_AMOUNT &&
+         windows_fits(&judge->windows, decision->levels, decision->level_count,
+                      decision->cost.nano) < decision->level_count)) {
+        struct cost asked; /* it may be less in the currency that it is in */
+        if (cost_asks_currency(&question, &asked)) {
+            decision->cost = asked;
+            verdict = COST_FETCH;
+        }
+    }
     if (verdict == COST_FETCH) {
         return fetch_wanted(judge, admit, facts, &question, decision);
     }

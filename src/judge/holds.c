@@ -87,6 +87,7 @@ struct hold *holds_open(struct judge *judge, const struct decision *decision, ui
         .account = decision->account_header,
         .vendor_key = vendor_key,
         .base = base_of(judge, decision),
+        .rate = decision->cost.factor,
     };
     size_t refused = windows_reserve(&judge->windows, decision->levels, decision->level_count,
                                      decision->cost.nano);
@@ -114,6 +115,11 @@ static bool is_needed(const struct judge *judge, const struct hold *hold)
     }
     record = table_find(&judge->records.table, &hold->row.idempotency);
     return record != NULL && record->hold == hold->number;
+}
+
+struct cost_frozen holds_rate(const struct hold *hold)
+{
+    return (struct cost_frozen){.currency = hold->row.currency, .factor = hold->row.rate};
 }
 
 int64_t holds_change(struct judge *judge, struct hold *hold, const struct hold_change *change)

@@ -20,6 +20,9 @@ struct hold *holds_open(struct judge *judge, const struct decision *decision, ui
  * afterwards when hold_is_over(change->state).  Returns what was posted more. */
 int64_t holds_change(struct judge *judge, struct hold *hold, const struct hold_change *change);
 
+/* By which rate of exchange it was set aside, and is settled; lives as long as the hold. */
+struct cost_frozen holds_rate(const struct hold *hold);
+
 /* It has become known which object it is for. */
 void holds_name_object(struct judge *judge, struct hold *hold, struct str object);
 

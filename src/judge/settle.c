@@ -47,7 +47,7 @@ static struct hold_change object_change(const struct hold *hold,
     int64_t posted = settlement->posted - hold->row.base;
     struct hold_change change = {.at_ms = now_ms, .held = settlement->held, .admitted = false};
 
-    /* The rate of exchange may be another than the last time; what is posted stays. */
+    /* What is posted stays, whatever a vendor says later. */
     change.posted = posted > hold->row.posted ? posted : hold->row.posted;
     change.state = change.held > 0 ? HOLD_HELD : change.posted > 0 ? HOLD_POSTED : HOLD_VOIDED;
     change.object = str_slice(settlement->object, 0, LIMIT_LABEL_BYTES);
@@ -206,6 +206,7 @@ void settle_request(struct request *request)
     if (hold == NULL || hold_is_over(hold->row.state)) {
         return;
     }
+    question.frozen = holds_rate(hold);
     cost_settle(&question, &reserved, &request->outcome, usable_answer(request), &settlement);
     if (settlement.posted < 0 || settlement.held < 0) {
         settlement = (struct settlement){.state = HOLD_UNKNOWN, .held = hold->row.held};

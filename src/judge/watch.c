@@ -338,6 +338,7 @@ static bool read_object(struct judge *judge, const struct hold *hold, const stru
                                      .now_ms = judge->clock.now_ms,
                                      .flat_price = MONEY_NONE,
                                      .redacts = owner != NULL && key_hides_client_secret(owner),
+                                     .frozen = holds_rate(hold),
                                      .arena = judge->scratch};
 
     arena_reset(judge->scratch);

@@ -43,6 +43,9 @@ struct cost {
      * "sms_segment +1", "flat price"; empty for dollars. */
     struct str rate;
     const struct pack_fetch *fetch; /* COST_FETCH */
+    /* The rate of exchange as it was used: nano-dollars a hundredth of a unit of the currency, the
+     * margin among them.  0: dollars, or no one currency. */
+    int64_t factor;
     bool found;                     /* the request names no amount; the vendor did */
     int64_t base;                   /* what had moved of the object before, by the vendor's word */
 };
@@ -52,6 +55,14 @@ struct cost_object {
     int64_t held; /* nano-dollars */
     int64_t amount_minor;
     struct str currency;
+};
+
+/* The rate by which money was set aside, and by which it is settled then, whatever the table says in
+ * the meantime: else a rate that rose would take more than was held, and one that fell would give
+ * back what was never spent. */
+struct cost_frozen {
+    struct str currency; /* lower case */
+    int64_t factor;      /* 0: none */
 };
 
 /* What the vendor said when asked, in minor units. */
@@ -71,6 +82,7 @@ struct cost_question {
     bool capped;                       /* some level has a cap: an unknown price is refused */
     const struct cost_object *object;  /* NULL: none that is known here */
     const struct cost_found *found;    /* NULL: the vendor was not asked */
+    struct cost_frozen frozen;         /* of the hold that pays, or that the object has */
     const struct pack_rate *prices;    /* the operator's own, before the pack's */
     size_t price_count;
     int64_t now_ms;
@@ -127,9 +139,9 @@ void cost_settle(const struct cost_question *question, const struct cost *reserv
                  struct settlement *ret);
 
 /* An amount in minor units of a currency as nano-dollars, rounded up, with the margin; dollars
- * have no margin.  Also gives the rate's name. */
-enum cost_verdict cost_convert(const struct config *config, const struct pack *pack, int64_t minor,
-                               struct str currency, int64_t now_ms, struct arena *arena,
-                               int64_t *ret_nano, struct str *ret_rate, struct err *err);
+ * have no margin.  By the frozen rate where that is of this currency.  Fills what of *ret is about
+ * the amount. */
+enum cost_verdict cost_convert(const struct cost_question *question, int64_t minor,
+                               struct str currency, struct cost *ret, struct err *err);
 
 #endif

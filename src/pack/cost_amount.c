@@ -8,7 +8,7 @@
 #include "base/integer.h"
 #include "pack/facts.h"
 
-enum { CURRENCY_LETTERS = 3, TEXT_BYTES = 160 };
+enum { CURRENCY_LETTERS = 3, TEXT_BYTES = 160, PERCENT = 100 };
 
 const struct pack_cost *cost_of(const struct pack *pack, const struct match *match)
 {
@@ -47,11 +47,10 @@ static const struct config_fx *fx_of(const struct config *config, struct str cur
     return NULL;
 }
 
-/* Minor units at a rate for the major one.  False when it is too much to count. */
-static bool multiply(int64_t minor, int64_t nano_per_unit, uint32_t percent, uint32_t digits,
-                     int64_t *ret_nano)
+/* Minor units at a rate for a hundredth of the major one.  False when it is too much to count. */
+static bool multiply(int64_t minor, int64_t factor, uint32_t digits, int64_t *ret_nano)
 {
-    int64_t with_margin, divisor = 100;
+    int64_t divisor = PERCENT;
 
     if (digits > 9) {
         return false;
@@ -60,22 +59,20 @@ static bool multiply(int64_t minor, int64_t nano_per_unit, uint32_t percent, uin
         divisor *= 10;
     }
     /* One rounding, at the end. */
-    return int_mul_div_up(nano_per_unit, percent, 1, &with_margin) &&
-           int_mul_div_up(minor, with_margin, divisor, ret_nano) && *ret_nano <= COST_NANO_MAX;
+    return int_mul_div_up(minor, factor, divisor, ret_nano) && *ret_nano <= COST_NANO_MAX;
 }
 
 static bool dollars_of(const struct pack *pack, int64_t minor, int64_t *ret_nano)
 {
-    return multiply(minor, 1000000000, 100, digits_of(pack, STR("usd")), ret_nano);
+    return multiply(minor, INT64_C(1000000000) * PERCENT, digits_of(pack, STR("usd")), ret_nano);
 }
 
-static bool fx_to_dollars(const struct config *config, const struct pack *pack,
-                          const struct config_fx *fx, int64_t minor, int64_t *ret_nano)
+/* False: beyond what can be counted. */
+static bool factor_of(const struct config *config, const struct config_fx *fx, int64_t *ret)
 {
     uint32_t margin = config->fx_margin_percent;
 
-    return margin <= 1000 && multiply(minor, fx->nano_per_unit, 100 + margin,
-                                      digits_of(pack, fx->currency), ret_nano);
+    return margin <= 1000 && int_mul_div_up(fx->nano_per_unit, PERCENT + margin, 1, ret);
 }
 
 static int64_t fx_age_days(const struct config *config, int64_t now_ms)
@@ -137,46 +134,62 @@ static bool is_currency(struct str currency)
            ascii_is_alpha(currency.data[1]) && ascii_is_alpha(currency.data[2]);
 }
 
-/* `currency` is in lower case. */
-static enum cost_verdict convert(const struct config *config, const struct pack *pack,
-                                 int64_t minor, struct str currency, int64_t now_ms, bool fresh,
-                                 struct arena *arena, int64_t *ret_nano, struct str *ret_rate,
-                                 struct err *err)
+/* The rate for `currency`, which is in lower case and not the dollar. */
+static enum cost_verdict rate_of(const struct cost_question *question, struct str currency,
+                                 bool fresh, struct cost *ret, struct err *err)
 {
-    const struct config_fx *fx = fx_of(config, currency);
+    const struct config_fx *fx = fx_of(question->config, currency);
 
-    if (minor < 0) {
-        (void)err_set(err, "the amount is negative");
-        return COST_AMBIGUOUS;
-    }
-    if (str_equal(currency, STR("usd"))) {
-        *ret_rate = STR_NONE;
-        return dollars_of(pack, minor, ret_nano) ? COST_AMOUNT : too_much(err);
+    if (question->frozen.factor > 0 && str_equal(question->frozen.currency, currency)) {
+        ret->factor = question->frozen.factor;
+        ret->rate = fx_name(question->config, currency, question->now_ms, question->arena);
+        return COST_AMOUNT;
     }
     if (fx == NULL) {
         (void)err_set(err, "there is no exchange rate for the currency %.*s", STR_FMT(currency));
         return COST_UNKNOWN;
     }
-    if (fresh && !is_fresh(config, now_ms, err)) {
+    if (fresh && !is_fresh(question->config, question->now_ms, err)) {
         return COST_FX_STALE;
     }
-    if (!fx_to_dollars(config, pack, fx, minor, ret_nano)) {
+    if (!factor_of(question->config, fx, &ret->factor)) {
         return too_much(err);
     }
-    *ret_rate = fx_name(config, currency, now_ms, arena);
+    ret->rate = fx_name(question->config, currency, question->now_ms, question->arena);
     return COST_AMOUNT;
 }
 
-enum cost_verdict cost_convert(const struct config *config, const struct pack *pack, int64_t minor,
-                               struct str currency, int64_t now_ms, struct arena *arena,
-                               int64_t *ret_nano, struct str *ret_rate, struct err *err)
+static enum cost_verdict convert(const struct cost_question *question, int64_t minor,
+                                 struct str currency, bool fresh, struct cost *ret, struct err *err)
+{
+    if (minor < 0) {
+        (void)err_set(err, "the amount is negative");
+        return COST_AMBIGUOUS;
+    }
+    ret->amount_minor = minor;
+    ret->currency = currency;
+    ret->factor = 0;
+    ret->rate = STR_NONE;
+    if (str_equal(currency, STR("usd"))) {
+        return dollars_of(question->pack, minor, &ret->nano) ? COST_AMOUNT : too_much(err);
+    }
+    enum cost_verdict verdict = rate_of(question, currency, fresh, ret, err);
+    if (verdict != COST_AMOUNT) {
+        return verdict;
+    }
+    return multiply(minor, ret->factor, digits_of(question->pack, currency), &ret->nano)
+               ? COST_AMOUNT
+               : too_much(err);
+}
+
+enum cost_verdict cost_convert(const struct cost_question *question, int64_t minor,
+                               struct str currency, struct cost *ret, struct err *err)
 {
     if (!is_currency(currency)) {
         (void)err_set(err, "the currency is not one of three letters");
         return COST_UNKNOWN;
     }
-    return convert(config, pack, minor, lower_currency(currency, arena), now_ms, true, arena,
-                   ret_nano, ret_rate, err);
+    return convert(question, minor, lower_currency(currency, question->arena), true, ret, err);
 }
 
 /* The request does not say in which currency: the dearest of all that are known. */
@@ -185,13 +198,14 @@ static enum cost_verdict convert_dearest(const struct cost_question *question, i
 {
     const struct config *config = question->config;
     const struct config_fx *dearest = NULL;
-    int64_t most, nano;
+    int64_t most, nano, factor;
 
     if (minor < 0 || !dollars_of(question->pack, minor, &most)) {
         return too_much(err);
     }
     for (size_t i = 0; i < config->fx_count; i++) {
-        if (!fx_to_dollars(config, question->pack, &config->fx[i], minor, &nano)) {
+        if (!factor_of(config, &config->fx[i], &factor) ||
+            !multiply(minor, factor, digits_of(question->pack, config->fx[i].currency), &nano)) {
             return too_much(err);
         }
         if (nano > most) {
@@ -272,10 +286,8 @@ static enum cost_verdict minor_amount(const struct cost_question *question,
     if (currency.kind != FACT_TEXT || !is_currency(currency.text)) {
         return bad_fact(question, read, amount->currency, "a currency of three letters", err);
     }
-    ret->amount_minor = minor.number;
-    ret->currency = lower_currency(currency.text, question->arena);
-    return convert(question->config, question->pack, minor.number, ret->currency, question->now_ms,
-                   of_request, question->arena, &ret->nano, &ret->rate, err);
+    return convert(question, minor.number, lower_currency(currency.text, question->arena),
+                   of_request, ret, err);
 }
 
 /* ---- an amount in major units: "-0.0075" ---- */
@@ -285,7 +297,7 @@ static enum cost_verdict major_amount(const struct cost_question *question,
                                       const struct message_facts *facts, struct cost *ret,
                                       struct err *err)
 {
-    enum { NANO_DIGITS = 9, PERCENT = 100 };
+    enum { NANO_DIGITS = 9 };
     struct message_fact fact = facts_get(facts, amount->minor);
     struct message_fact currency = facts_get(facts, amount->currency);
     struct str text = fact.text;
@@ -306,17 +318,11 @@ static enum cost_verdict major_amount(const struct cost_question *question,
         ret->nano = nano;
         return nano <= COST_NANO_MAX ? COST_AMOUNT : too_much(err);
     }
-    const struct config_fx *fx = fx_of(question->config, ret->currency);
-    if (fx == NULL) {
-        (void)err_set(err, "there is no exchange rate for the currency %.*s",
-                      STR_FMT(ret->currency));
-        return COST_UNKNOWN;
+    enum cost_verdict verdict = rate_of(question, ret->currency, false, ret, err);
+    if (verdict != COST_AMOUNT) {
+        return verdict;
     }
-    ret->rate = fx_name(question->config, ret->currency, question->now_ms, question->arena);
-    return multiply(nano, fx->nano_per_unit, PERCENT + question->config->fx_margin_percent,
-                    NANO_DIGITS, &ret->nano)
-               ? COST_AMOUNT
-               : too_much(err);
+    return multiply(nano, ret->factor, NANO_DIGITS, &ret->nano) ? COST_AMOUNT : too_much(err);
 }
 
 /* ---- a price of a table ---- */

@@ -216,9 +216,8 @@ static enum cost_verdict own_amount(const struct cost_question *question,
         return cost_amount(question, &cost->reserve, cost->request_read, question->facts, true, ret,
                            err); /* with its refusals */
     }
-    *ret = (struct cost){.amount_minor = minor.number, .currency = currency};
-    return cost_convert(question->config, question->pack, minor.number, currency, question->now_ms,
-                        question->arena, &ret->nano, &ret->rate, err);
+    *ret = (struct cost){.nano = 0};
+    return cost_convert(question, minor.number, currency, ret, err);
 }
 
 static bool stays_open(const struct cost_question *question, const struct pack_cost *cost)
@@ -236,8 +235,10 @@ static enum cost_verdict reserve_known(const struct cost_question *question,
                                        struct err *err)
 {
     const struct cost_object *object = question->object;
-    struct cost whole = {
-        .nano = object->held, .amount_minor = object->amount_minor, .currency = object->currency};
+    struct cost whole = {.nano = object->held,
+                         .amount_minor = object->amount_minor,
+                         .currency = object->currency,
+                         .factor = question->frozen.factor};
 
     *ret = whole;
     if (!names_amount(question, cost)) {
@@ -269,21 +270,31 @@ static enum cost_verdict ask_vendor(const struct cost_question *question,
     return COST_UNKNOWN;
 }
 
+bool cost_asks_currency(const struct cost_question *question, struct cost *ret)
+{
+    const struct pack_cost *cost = cost_of(question->pack, question->match);
+    struct message_fact named = {.kind = FACT_ABSENT};
+    struct err err;
+
+    if (cost == NULL || cost->reserve.kind != AMOUNT_MINOR || question->found != NULL ||
+        question->object != NULL || !names_amount(question, cost)) {
+        return false;
+    }
+    named = facts_get(question->facts, cost->reserve.currency);
+    return (named.kind == FACT_ABSENT || named.kind == FACT_NULL) &&
+           ask_vendor(question, cost, ret, &err) == COST_FETCH;
+}
+
 static enum cost_verdict reserve_found(const struct cost_question *question,
                                        const struct pack_cost *cost, struct cost *ret,
                                        struct err *err)
 {
     const struct cost_found *found = question->found;
-    struct cost whole = {.amount_minor = found->minor, .currency = found->currency, .found = true};
-    struct str rate;
-    int64_t base = 0;
-    enum cost_verdict verdict =
-        cost_convert(question->config, question->pack, found->minor, found->currency,
-                     question->now_ms, question->arena, &whole.nano, &whole.rate, err);
+    struct cost whole = {.found = true}, before = {.nano = 0};
+    enum cost_verdict verdict = cost_convert(question, found->minor, found->currency, &whole, err);
 
     if (verdict == COST_AMOUNT) {
-        verdict = cost_convert(question->config, question->pack, found->posted, found->currency,
-                               question->now_ms, question->arena, &base, &rate, err);
+        verdict = cost_convert(question, found->posted, found->currency, &before, err);
     }
     if (verdict == COST_AMOUNT && names_amount(question, cost)) {
         verdict = own_amount(question, cost, found->currency, ret, err);
@@ -293,7 +304,7 @@ static enum cost_verdict reserve_found(const struct cost_question *question,
     } else if (verdict == COST_AMOUNT) {
         *ret = whole;
     }
-    ret->base = base;
+    ret->base = before.nano;
     return verdict;
 }
 

@@ -49,6 +49,10 @@ bool cost_settle_object(const struct cost_question *question, const struct pack_
                         struct str id, const struct cost *held, const struct message_facts *answer,
                         struct settlement *ret);
 
+/* The request names an amount and no currency, and the vendor can say in which it is: ret->fetch.
+ * For where the dearest currency is too much, or its rate too old. */
+bool cost_asks_currency(const struct cost_question *question, struct cost *ret);
+
 /* Of this folder: does the rule need an object, and what does it set aside then? */
 bool cost_needs_object(const struct cost_question *question, const struct pack_cost *cost);
 enum cost_verdict cost_reserve_object(const struct cost_question *question,

@@ -75,6 +75,8 @@ static void test_where_to_ask(void)
         {"/v1/charges/ch_2/capture", "", "/v1/charges/ch_2"},
         {"/v1/invoices/in_1/pay", "", "/v1/invoices/in_1"},
         {"/v1/transfers", "currency=usd&source_transaction=ch_3", "/v1/charges/ch_3"},
+        {"/v1/credit_notes", "invoice=in_1&lines[0][id]=il_1", "/v1/invoices/in_1"},
+        {"/v1/credit_notes", "lines[0][id]=il_1", NULL},
         {"/v1/refunds", "", NULL},
         {"/v1/refunds", "charge=..%2Fx", NULL},
         {"/v1/refunds", "charge=", NULL},
@@ -92,6 +94,26 @@ static void test_where_to_ask(void)
         CHECK_CASE(verdict == COST_FETCH && cost_fetch_path(&t.question, t.cost.fetch, &path) &&
                        str_equal(path, str_from(cases[i].get)),
                    cases[i].path);
+    }
+    static const struct {
+        const char *path, *body, *get; /* in which currency? */
+    } currencies[] = {
+        {"/v1/refunds", "charge=ch_1&amount=500", "/v1/charges/ch_1"},
+        {"/v1/credit_notes", "invoice=in_1&amount=500", "/v1/invoices/in_1"},
+        {"/v1/refunds", "charge=ch_1&amount=500&currency=eur", NULL},
+        {"/v1/refunds", "charge=ch_1", NULL}, /* it is asked anyway */
+        {"/v1/refunds", "amount=500", NULL},
+        {"/v1/payouts", "amount=500", NULL},
+    };
+    for (size_t i = 0; i < COUNT(currencies); i++) {
+        struct cost asked;
+        struct str get = STR_NONE;
+        ask(currencies[i].path, currencies[i].body);
+        bool asks = cost_asks_currency(&t.question, &asked);
+        CHECK_CASE(asks == (currencies[i].get != NULL), currencies[i].body);
+        CHECK_CASE(!asks || (cost_fetch_path(&t.question, asked.fetch, &get) &&
+                             str_equal(get, str_from(currencies[i].get))),
+                   currencies[i].body);
     }
     ask("/v1/refunds", "charge=ch_1&amount=500"); /* it names the amount: nobody is asked */
     CHECK(reserve() == COST_AMOUNT && t.cost.nano >= 5 * DOLLAR);

@@ -752,27 +752,80 @@ static void test_settle_with_stale_rate(void)
 static void test_convert(void)
 {
     static struct pack_exponent absurd[] = {{TEXT("eur"), 12}};
-    struct arena *arena = arena_new();
     struct pack odd = pack;
+    struct cost cost = {.nano = -1};
     struct err err;
-    struct str rate;
-    int64_t nano = -1;
+    struct cost_question question = {
+        .config = &config, .pack = &pack, .now_ms = NOW_MS, .arena = arena_new()};
 
-    CHECK(cost_convert(&config, &pack, 100, STR("Usd"), NOW_MS, arena, &nano, &rate, &err) ==
-              COST_AMOUNT &&
-          nano == DOLLAR && rate.len == 0);
-    CHECK(cost_convert(&config, &pack, -1, STR("usd"), NOW_MS, arena, &nano, &rate, &err) ==
-          COST_AMBIGUOUS);
-    CHECK(cost_convert(&config, &pack, 1, STR(""), NOW_MS, arena, &nano, &rate, &err) ==
-          COST_UNKNOWN);
-    CHECK(cost_convert(&config, &pack, 1, STR("us"), NOW_MS, arena, &nano, &rate, &err) ==
-          COST_UNKNOWN);
+    CHECK(cost_convert(&question, 100, STR("Usd"), &cost, &err) == COST_AMOUNT &&
+          cost.nano == DOLLAR && cost.rate.len == 0 && cost.factor == 0);
+    CHECK(cost_convert(&question, -1, STR("usd"), &cost, &err) == COST_AMBIGUOUS);
+    CHECK(cost_convert(&question, 1, STR(""), &cost, &err) == COST_UNKNOWN);
+    CHECK(cost_convert(&question, 1, STR("us"), &cost, &err) == COST_UNKNOWN);
+    CHECK(cost_convert(&question, 100, STR("EUR"), &cost, &err) == COST_AMOUNT &&
+          str_equal(cost.currency, STR("eur")) && cost.factor > 0);
     odd.exponents = absurd;
     odd.exponent_count = 1;
-    CHECK(cost_convert(&config, &odd, 1, STR("eur"), NOW_MS, arena, &nano, &rate, &err) ==
-          COST_UNKNOWN);
-    CHECK(nano == DOLLAR);
-    arena_free(arena);
+    question.pack = &odd;
+    cost.nano = -1;
+    CHECK(cost_convert(&question, 1, STR("eur"), &cost, &err) == COST_UNKNOWN && cost.nano == -1);
+    arena_free(question.arena);
+}
+
+/* What was set aside by a rate is settled by it, whatever the table has come to say. */
+static void test_frozen(void)
+{
+    static struct config_fx risen[] = {{TEXT("eur"), 2 * DOLLAR}}, none[] = {{TEXT("jpy"), 1}};
+    static const struct {
+        const char *what;
+        struct config_fx *table;
+        int64_t age_days;
+        bool frozen;
+        enum cost_verdict verdict;
+    } cases[] = {
+        {"as it was", NULL, 0, true, COST_AMOUNT},
+        {"risen", risen, 0, true, COST_AMOUNT},
+        {"too old by now", NULL, 90, true, COST_AMOUNT},
+        {"gone from the table", none, 0, true, COST_AMOUNT},
+        {"risen, not frozen", risen, 0, false, COST_AMOUNT},
+        {"too old, not frozen", NULL, 90, false, COST_FX_STALE},
+        {"gone, not frozen", none, 0, false, COST_UNKNOWN},
+    };
+    struct cost first = {.nano = 0};
+    struct err err;
+    struct cost_question question = {
+        .config = &config, .pack = &pack, .now_ms = NOW_MS, .arena = arena_new()};
+
+    CHECK(cost_convert(&question, 1000, STR("eur"), &first, &err) == COST_AMOUNT);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct config now = config;
+        struct cost cost = {.nano = 0};
+        now.fx_as_of_ms = NOW_MS - cases[i].age_days * DAY_MS;
+        if (cases[i].table != NULL) {
+            now.fx = cases[i].table;
+            now.fx_count = 1;
+        }
+        question.config = &now;
+        question.frozen = (struct cost_frozen){.factor = 0};
+        if (cases[i].frozen) {
+            question.frozen = (struct cost_frozen){first.currency, first.factor};
+        }
+        CHECK_CASE(cost_convert(&question, 1000, STR("EUR"), &cost, &err) == cases[i].verdict,
+                   cases[i].what);
+        CHECK_CASE(!cases[i].frozen || (cost.nano == first.nano && cost.factor == first.factor),
+                   cases[i].what);
+    }
+    /* It is of its own currency only, and never of dollars. */
+    struct cost yen = {.nano = 0}, dollars = {.nano = 0};
+    question.config = &config;
+    question.frozen = (struct cost_frozen){STR("usd"), first.factor};
+    CHECK(cost_convert(&question, 100, STR("usd"), &dollars, &err) == COST_AMOUNT &&
+          dollars.nano == DOLLAR);
+    question.frozen = (struct cost_frozen){first.currency, first.factor};
+    CHECK(cost_convert(&question, 1000, STR("jpy"), &yen, &err) != COST_AMOUNT ||
+          yen.factor != first.factor);
+    arena_free(question.arena);
 }
 
 int main(void)
@@ -793,5 +846,6 @@ int main(void)
     test_settle_prices();
     test_settle_with_stale_rate();
     test_convert();
+    test_frozen();
     return test_done();
 }

@@ -681,7 +681,8 @@ static void check_every_class(const struct pack *pack)
         bool money = operation->class == CLASS_PAY || operation->class == CLASS_MONEY_IN ||
                      operation->class == CLASS_MONEY_OUT;
         /* Moves nothing, but ends what is held. */
-        bool frees = str_equal(operation->name, STR("payment_intents.cancel"));
+        bool frees = str_equal(operation->name, STR("payment_intents.cancel")) ||
+                     str_equal(operation->name, STR("invoices.void_invoice"));
         CHECK_CASE((operation->cost != PACK_NONE) == (money || frees), operation->name.data);
     }
 }

@@ -76,7 +76,7 @@ const char *const schema_create[] = {
     " currency TEXT NOT NULL, amount_minor INTEGER NOT NULL, idempotency BLOB,"
     " estimated INTEGER NOT NULL, presumed INTEGER NOT NULL, overrun INTEGER NOT NULL,"
     " credential INTEGER NOT NULL, account TEXT NOT NULL, vendor_key TEXT NOT NULL,"
-    " base INTEGER NOT NULL, checksum INTEGER NOT NULL) STRICT",
+    " base INTEGER NOT NULL, rate INTEGER NOT NULL, checksum INTEGER NOT NULL) STRICT",
     "CREATE INDEX holds_open ON holds(hold) WHERE state < 3",
 
     "CREATE TABLE idempotency(scope BLOB PRIMARY KEY, body BLOB, hold INTEGER NOT NULL,"
@@ -190,7 +190,7 @@ const struct schema_row schema_rows[] = {
      .table = "holds",
      .checksum = true,
      .put = "INSERT INTO holds VALUES"
-            " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (hold) DO UPDATE SET \"grant\" = excluded.\"grant\", key = excluded.key,"
             " day = excluded.day, state = excluded.state, held = excluded.held,"
             " posted = excluded.posted, opened_at_ms = excluded.opened_at_ms,"
@@ -200,7 +200,7 @@ const struct schema_row schema_rows[] = {
             " idempotency = excluded.idempotency, estimated = excluded.estimated,"
             " presumed = excluded.presumed, overrun = excluded.overrun,"
             " credential = excluded.credential, account = excluded.account,"
-            " vendor_key = excluded.vendor_key, base = excluded.base,"
+            " vendor_key = excluded.vendor_key, base = excluded.base, rate = excluded.rate,"
             " checksum = excluded.checksum",
      /* Those with money in them, and those voided under a record: a repeat gets another.  A repeat
       * under a hold that is not there is under a posted one. */

@@ -13,7 +13,7 @@
 
 enum {
     SCHEMA_APPLICATION_ID = 0x6b62726b, /* "kbrk": file(1) and we know our own files by it */
-    SCHEMA_VERSION = 2,                 /* user_version */
+    SCHEMA_VERSION = 3,                 /* user_version */
 };
 
 /* Make every table and index in an empty database; the last is NULL. */
