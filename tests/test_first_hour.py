@@ -317,3 +317,47 @@ class Answers(harness.Case):
         self.assertRegex(done.stderr, "the vendor could not be asked: .*(connect|refused)")
         self.assertIn("NEEDED FOR", done.stdout)
         self.keybrake.run("credential", "rm", "nowhere")
+
+
+class Directories(harness.Case):
+    """Where `init` makes itself at home."""
+    vendors = []
+
+    def init(self, place, code):
+        done = subprocess.run([harness.BINARY, "init", "--data", str(place)], text=True,
+                              capture_output=True, check=False)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stderr
+
+    def test_an_empty_one_is_taken_over(self):
+        """adduser makes a home directory, and gives it to the new user."""
+        place = self.place.path / "home"
+        place.mkdir(mode=0o755)
+        if harness.AS_ROOT:
+            os.chown(place, 12345, 12345)
+        self.init(place, 0)
+        about = place.stat()
+        self.assertEqual((about.st_mode & 0o777, about.st_uid), (0o700, os.geteuid()))
+        self.assertIn("is there already", self.init(place, 1))
+
+    def test_one_with_something_in_it_is_not(self):
+        for name, make in (("file", lambda p: (p / "x").write_text("")),
+                           ("hidden", lambda p: (p / ".x").write_text("")),
+                           ("directory", lambda p: (p / "x").mkdir())):
+            place = self.place.path / name
+            place.mkdir(mode=0o755)
+            make(place)
+            self.assertIn("or an empty one taken", self.init(place, 1))
+            self.assertEqual(place.stat().st_mode & 0o777, 0o755)
+            self.assertEqual(len(list(place.iterdir())), 1)
+
+    def test_neither_a_link_nor_a_file(self):
+        target = self.place.path / "target"
+        target.mkdir()
+        link = self.place.path / "link"
+        link.symlink_to(target)
+        self.init(link, 1)
+        self.assertEqual(list(target.iterdir()), [])
+        file = self.place.path / "a-file"
+        file.write_text("")
+        self.init(file, 1)

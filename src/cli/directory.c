@@ -1,13 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/directory.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { PATH_SIZE = 4096 };
+
+static bool is_empty(int directory)
+{
+    int fd = dup(directory);
+    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *entry;
+    bool empty = entries != NULL;
+
+    while (empty && (entry = readdir(entries)) != NULL) {
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    }
+    if (entries != NULL) {
+        (void)closedir(entries);
+    } else if (fd >= 0) {
+        (void)close(fd);
+    }
+    return empty;
+}
+
+/* An empty directory, such as the home that adduser makes, becomes ours alone. */
+static int take_over(const char *path, struct err *err)
+{
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int rc = 0;
+
+    if (directory < 0 || !is_empty(directory)) {
+        rc = err_set(err, "'%s' is there already; only a new one is made, or an empty one taken",
+                     path);
+    } else if (fchown(directory, geteuid(), getegid()) < 0 || fchmod(directory, 0700) < 0) {
+        rc = err_errno(err, "cannot take over '%s'", path);
+    }
+    if (directory >= 0) {
+        (void)close(directory);
+    }
+    return rc;
+}
 
 int directory_make(const char *path, struct err *err)
 {
@@ -25,11 +64,10 @@ int directory_make(const char *path, struct err *err)
             }
         }
     }
-    if (mkdir(path, 0700) < 0) {
-        return errno == EEXIST ? err_set(err, "'%s' is there already; only a new one is made", path)
-                               : err_errno(err, "cannot make '%s'", path);
+    if (mkdir(path, 0700) == 0) {
+        return 0;
     }
-    return 0;
+    return errno == EEXIST ? take_over(path, err) : err_errno(err, "cannot make '%s'", path);
 }
 
 int directory_make_below(const char *directory, const char *name, struct err *err)

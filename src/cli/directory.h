@@ -7,7 +7,8 @@
 
 #include "base/err.h"
 
-/* Every missing part of the path (0755); the last one must be new and is ours alone (0700). */
+/* Every missing part of the path (0755); the last one must be new, or empty, and is ours alone
+ * (0700). */
 int directory_make(const char *path, struct err *err);
 
 /* PATH/NAME, ours alone. */

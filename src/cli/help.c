@@ -131,6 +131,11 @@ void help_print_manual(void)
         }
     }
     (void)puts(
+        ".SH ENVIRONMENT\n.TP\n.B KEYBRAKE_DATA\nthe data directory, where \\-\\-data does not say "
+        "it.\n"
+        ".TP\n.B KEYBRAKE_URL\na server elsewhere: https://HOST:PORT, or a tunnel's loopback end.\n"
+        ".TP\n.B KEYBRAKE_TOKEN\nan operator's token.\n"
+        ".TP\n.B KEYBRAKE_CA\na file of CAs to trust instead of the system's.\n"
         ".SH EXIT STATUS\n0 done, 1 refused or failed (one sentence on standard error), 2 usage.\n"
         ".SH FILES\n.TP\n.I ~/.local/state/keybrake\nthe data directory; as root "
         "/var/lib/keybrake.");
