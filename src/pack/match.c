@@ -501,6 +501,13 @@ struct str match_param(const struct match *match, struct str name)
     return STR_NONE;
 }
 
+static const struct pack_match *find_guarded(const struct pack *pack, struct str folded)
+{
+    const struct pack_match *found = find(&pack->index->guarded, STR_NONE, folded);
+
+    return found != NULL ? found : find(&pack->index->guarded, STR_NONE, without_ending(folded));
+}
+
 const struct pack_operation *match_guarded(const struct pack *pack, struct str path)
 {
     char folded[FOLDED_PATH_MAX];
@@ -508,10 +515,9 @@ const struct pack_operation *match_guarded(const struct pack *pack, struct str p
     if (path.len > sizeof(folded)) {
         return NULL;
     }
-    struct str lower = fold_request(path, folded);
-    const struct pack_match *found = find(&pack->index->guarded, STR_NONE, lower);
+    const struct pack_match *found = find_guarded(pack, fold_path(path, folded));
     if (found == NULL) {
-        found = find(&pack->index->guarded, STR_NONE, without_ending(lower));
+        found = find_guarded(pack, fold_request(path, folded));
     }
     return found == NULL ? NULL : &pack->operations[found->operation];
 }

@@ -182,7 +182,11 @@ static const struct {
     {"/v1/things/7/keys%20", "keys"},
     {"/v1/things/7/keys.", "keys"},
     {"/v1/things/7/keys.json%3F", "keys"},
-    {"/v1/things/7%3f/keys", NULL},
+    {"/v1/things/7%3f/keys", "keys"}, /* as it is: of a thing named "7?" */
+    {"/v1/admin/%3fx", "all"},
+    {"/V1/admin/%3Fx", "all"},
+    {"/v1/admin/%23", "all"},
+    {"/v1/admin%3f/x", NULL},
     {"/V1/Admin/x/y", "all"},
     {"/v1/things/7", NULL},
     {"/v1/things/7/keys/8", NULL},
