@@ -55,6 +55,9 @@ install: all
 	install -D $(OUT)/keybrake $(DESTDIR)$(PREFIX)/bin/keybrake
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	$(OUT)/keybrake man >$(DESTDIR)$(PREFIX)/share/man/man1/keybrake.1
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/local/|$(PREFIX)/|' dist/keybrake.service \
+	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/keybrake.service
 clean:
 	rm -rf out
 

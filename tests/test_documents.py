@@ -37,3 +37,31 @@ class Named(unittest.TestCase):
             for name in re.findall(r"`((?:src|tests|tools|fuzz)/[\w./]+)`", path.read_text()):
                 with self.subTest(f"{path.name}: {name}"):
                     self.assertTrue((ROOT / name).exists(), name)
+
+    def test_every_folder_of_the_source_is_in_the_architecture(self):
+        table = (ROOT / "docs" / "architecture.md").read_text().split("## Folders")[1]
+        named = set(re.findall(r"`(\w+)`", table.split("\n## ")[0]))
+        layers = [line.split()[0] for line in (ROOT / "src" / "LAYERS").read_text().splitlines()
+                  if line and not line.startswith("#")]
+        folders = {path.name for path in (ROOT / "src").iterdir() if path.is_dir()}
+        self.assertEqual(folders, set(layers))
+        self.assertEqual(folders - named, set())
+
+    def test_every_page_is_reached_from_the_readme(self):
+        pages, found = [ROOT / "README.md"], {(ROOT / "README.md").resolve()}
+        while pages:
+            page = pages.pop()
+            for link in re.findall(r"\]\(([^)#:]+\.md)[)#]", page.read_text()):
+                there = (page.parent / link).resolve()
+                with self.subTest(f"{page.name} -> {link}"):
+                    self.assertTrue(there.exists())
+                if there.exists() and there not in found:
+                    found.add(there)
+                    pages.append(there)
+        self.assertEqual({path.resolve() for path in (ROOT / "docs").rglob("*.md")} - found, set())
+
+    def test_source_files_that_documents_name_exist(self):
+        for path in sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]):
+            for name in set(re.findall(r"\bsrc/\w+/\w+\.[ch]\b", path.read_text())):
+                with self.subTest(f"{path.name}: {name}"):
+                    self.assertTrue((ROOT / name).exists(), name)
