@@ -124,8 +124,7 @@ static enum http_result note_field(struct head_reading *in, const struct message
         break;
     case 14:
         if (str_equal(name, STR("content-length"))) {
-            return twice(in, &in->length, &field->value,
-                         "There is more than one Content-Length.");
+            return twice(in, &in->length, &field->value, "There is more than one Content-Length.");
         }
         break;
     case 17:
