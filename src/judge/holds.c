@@ -263,22 +263,27 @@ void holds_loaded(struct judge *judge)
 
 /* ---- the deadline ---- */
 
-static void presume(struct judge *judge, struct hold *hold)
+void holds_post_held(struct judge *judge, struct hold *hold, struct hold_change change,
+                     enum audit_event event, const char *reason)
 {
-    int64_t held = hold->row.held;
     const struct key *key = keys_by_number(judge, hold->row.key);
-    struct hold_change change = {.state = HOLD_POSTED,
-                                 .posted = hold->row.posted + held,
-                                 .presumed = true,
-                                 .at_ms = judge->clock.now_ms};
-    struct hold *copy = hold_new(&hold->row);
+    struct hold *copy = hold_new(&hold->row); /* the change may forget it */
 
+    change.state = HOLD_POSTED;
+    change.posted = hold->row.posted + hold->row.held;
+    change.at_ms = judge->clock.now_ms;
     copy->row.state = HOLD_POSTED;
     copy->row.posted = change.posted;
     copy->row.held = 0;
     int64_t posted = holds_change(judge, hold, &change);
-    audit_hold(judge, AUDIT_PRESUMED, copy, key, posted, "unknown_for_24h");
+    audit_hold(judge, event, copy, key, posted, reason);
     hold_free(copy);
+}
+
+static void presume(struct judge *judge, struct hold *hold)
+{
+    holds_post_held(judge, hold, (struct hold_change){.presumed = true}, AUDIT_PRESUMED,
+                    "unknown_for_24h");
 }
 
 void holds_tick(struct judge *judge)

@@ -20,6 +20,11 @@ struct hold *holds_open(struct judge *judge, const struct decision *decision, ui
  * afterwards when hold_is_over(change->state).  Returns what was posted more. */
 int64_t holds_change(struct judge *judge, struct hold *hold, const struct hold_change *change);
 
+/* Nobody will say what came of it: all that it still holds counts, and the audit says so.  Of
+ * `change` the caller fills in how that is known (presumed, estimated). */
+void holds_post_held(struct judge *judge, struct hold *hold, struct hold_change change,
+                     enum audit_event event, const char *reason);
+
 /* By which rate of exchange it was set aside, and is settled; lives as long as the hold. */
 struct cost_frozen holds_rate(const struct hold *hold);
 

@@ -296,19 +296,8 @@ static bool estimate_due(const struct judge *judge, const struct hold *hold,
 
 static void post_estimate(struct judge *judge, struct hold *hold)
 {
-    const struct key *key = keys_by_number(judge, hold->row.key);
-    struct hold_change change = {.state = HOLD_POSTED,
-                                 .posted = hold->row.posted + hold->row.held,
-                                 .estimated = true,
-                                 .at_ms = judge->clock.now_ms};
-    struct hold *copy = hold_new(&hold->row);
-
-    copy->row.state = HOLD_POSTED;
-    copy->row.posted = change.posted;
-    copy->row.held = 0;
-    int64_t posted = holds_change(judge, hold, &change);
-    audit_hold(judge, AUDIT_RESOLVED, copy, key, posted, "estimated_after_its_time");
-    hold_free(copy);
+    holds_post_held(judge, hold, (struct hold_change){.estimated = true}, AUDIT_RESOLVED,
+                    "estimated_after_its_time");
 }
 
 /* The hold that was asked about; NULL, and the watch is gone, when it was settled meanwhile: by its

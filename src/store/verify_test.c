@@ -367,6 +367,22 @@ static void test_every_byte(void)
     test_directory_free(dir);
 }
 
+/* What is found in a log of ROWS rows after that statement. */
+static void check_found(const char *sql, const char *found, void (*apply)(sqlite3 *, const char *))
+{
+    char *dir = make_log();
+    sqlite3 *db = open_raw(dir);
+
+    apply(db, sql);
+    (void)sqlite3_close(db);
+    struct findings findings = verify(dir, NULL, NULL);
+    CHECK_CASE(strcmp(findings.text, found) == 0, sql);
+    if (strcmp(findings.text, found) != 0) {
+        (void)printf("found: %s\n", findings.text);
+    }
+    test_directory_free(dir);
+}
+
 static void test_changes(void)
 {
     static const struct {
@@ -415,16 +431,7 @@ static void test_changes(void)
         {"UPDATE meta SET value = '00'", "bad signature 100; bad signature 150; "},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char *dir = make_log();
-        sqlite3 *db = open_raw(dir);
-        change(db, cases[i].sql);
-        (void)sqlite3_close(db);
-        struct findings findings = verify(dir, NULL, NULL);
-        CHECK_CASE(strcmp(findings.text, cases[i].found) == 0, cases[i].sql);
-        if (strcmp(findings.text, cases[i].found) != 0) {
-            (void)printf("found: %s\n", findings.text);
-        }
-        test_directory_free(dir);
+        check_found(cases[i].sql, cases[i].found, change);
     }
 }
 
@@ -463,16 +470,7 @@ static void test_blocks(void)
         {"DELETE FROM audit WHERE first = 31", "missing 31-60; "},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char *dir = make_log();
-        sqlite3 *db = open_raw(dir);
-        run(db, cases[i].sql);
-        (void)sqlite3_close(db);
-        struct findings findings = verify(dir, NULL, NULL);
-        CHECK_CASE(strcmp(findings.text, cases[i].found) == 0, cases[i].sql);
-        if (strcmp(findings.text, cases[i].found) != 0) {
-            (void)printf("found: %s\n", findings.text);
-        }
-        test_directory_free(dir);
+        check_found(cases[i].sql, cases[i].found, run);
     }
 }
 
