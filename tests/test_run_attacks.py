@@ -121,6 +121,52 @@ class AttacksAsNobody(Attacks):
             self.assertIn("bystander None 0", done.stdout, options)
 
 
+class OnATerminal(test_run.Case):
+    """There the command stays in the launcher's session, so that Ctrl-C and job control are as ever."""
+
+    def on_terminal(self, *command, options=(), typed=b""):
+        """What the terminal shows, and the exit status."""
+        pid, terminal = os.forkpty()
+        if pid == 0:
+            os.chdir(self.work)
+            full = self.command(command, ["--quiet", *options])
+            os.execvp(full[0], full)
+        shown = b""
+        with contextlib.suppress(OSError):  # its end
+            while piece := os.read(terminal, 4096):
+                shown += piece
+                if typed and b"ready" in shown:
+                    os.write(terminal, typed)
+                    typed = b""
+        os.close(terminal)
+        return shown.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def test_whole_groups_are_out_of_reach(self):
+        program = ("import ctypes, errno, fcntl, os, termios\n"
+                   "libc = ctypes.CDLL(None, use_errno=True)\n"
+                   "def said(result):\n"
+                   "    return errno.errorcode[ctypes.get_errno()] if result < 0 else 'done'\n"
+                   "print('kill', said(libc.kill(0, 10)), 'nice', said(libc.setpriority(1, 0, 5)), 'io',"
+                   " said(libc.syscall(251, 2, 0, 3 << 13)), 'pidfd', said(libc.syscall(424,"
+                   " os.pidfd_open(os.getpid()), 10, None, 4)))\n"
+                   "for request, data in ((termios.TIOCSTI, b'x'), (0x541c, b'\\x03'), (termios.TIOCCONS, b'')):\n"
+                   "    try:\n        fcntl.ioctl(0, request, data)\n        print('typed')\n"
+                   "    except OSError as refused:\n        print(errno.errorcode[refused.errno])\n")
+        for options in ([], ["--tier", "notify"]):
+            shown, status = self.on_terminal("/usr/bin/python3", "-c", program, options=options)
+            self.assertIn("kill EPERM nice EPERM io EPERM pidfd EINVAL", shown)
+            self.assertEqual(shown.split()[-3:], ["EPERM"] * 3, shown)
+            self.assertEqual(status, 0)
+
+    def test_control_c(self):
+        for options in ([], ["--tier", "notify"]):
+            shown, status = self.on_terminal(
+                "sh", "-c", "trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.05; done",
+                options=options, typed=b"\x03")
+            self.assertIn("caught", shown)
+            self.assertEqual(status, 5, shown)
+
+
 class Ends(test_run.Case):
     def test_a_session_that_ends_while_it_is_used(self):
         """Twenty clients ask as fast as they can when the launcher is killed: what reaches the vendor was
