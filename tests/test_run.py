@@ -852,6 +852,25 @@ class Isolation(Case):
         for attempt, came in json.loads(said).items():
             self.assertNotEqual(came, 200, (attempt, said))
 
+    def test_a_tree_that_was_shaped_to_be_removed(self):
+        """Deep, full of links that lead out, with directories that refuse: it goes, and nothing else."""
+        outside = self.place.path / "kept"
+        outside.mkdir(exist_ok=True)
+        (outside / "file").write_text("kept")
+        outside.chmod(0o777)
+        before = set(pathlib.Path("/tmp").glob("keybrake-??????"))
+        done = self.sandbox("sh", "-c", f"cd $HOME; ln -s {outside} out; mkdir -p a/b; ln -s {outside}"
+                            f" a/b/out; ln -s {outside}/file a/file; mkfifo pipe; mkdir closed;"
+                            " touch closed/x; chmod 0 closed; i=0; while [ $i -lt 100 ]; do mkdir d; cd"
+                            " d; i=$((i + 1)); done; touch end", options=["--tier", "notify"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual((outside / "file").read_text(), "kept")
+        left = set(pathlib.Path("/tmp").glob("keybrake-??????")) - before
+        if not self.keybrake.prefix:  # root may remove what was closed
+            self.assertEqual(left, set())
+        for one in left:
+            shutil.rmtree(one)
+
     def test_nothing_is_left_of_it(self):
         mark = f"98{os.getpid()}6"
         before = set(pathlib.Path("/tmp").glob("keybrake-??????"))

@@ -37,6 +37,8 @@ enum {
     NAMES_PORT = 53,
     LANDLOCK_ABI = 3, /* before it, truncation could not be forbidden */
     SYSTEM_PATHS = 12,
+    DEPTH_MAX = 512,
+    DIAL_MS = 1000,
     FAILED = 126,
 };
 
@@ -363,21 +365,34 @@ static unsigned flags_of(pid_t pid, uint64_t number)
     return flags;
 }
 
+/* Without waiting for long: the command's time and signals are ours to look after meanwhile. */
+static bool reach(int fd, const struct sockaddr_in *to)
+{
+    struct pollfd wait = {.fd = fd, .events = POLLOUT};
+    int problem = 0;
+    socklen_t size = sizeof(problem);
+
+    if (connect(fd, (const struct sockaddr *)to, sizeof(*to)) == 0) {
+        return true;
+    }
+    return errno == EINPROGRESS && poll(&wait, 1, DIAL_MS) == 1 &&
+           getsockopt(fd, SOL_SOCKET, SO_ERROR, &problem, &size) == 0 && problem == 0;
+}
+
 static int dial(int listener, bool nonblocking)
 {
     struct sockaddr_in to;
     socklen_t size = sizeof(to);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    if (fd < 0 || getsockname(listener, (struct sockaddr *)&to, &size) < 0 ||
-        connect(fd, (struct sockaddr *)&to, size) < 0) {
+    if (fd < 0 || getsockname(listener, (struct sockaddr *)&to, &size) < 0 || !reach(fd, &to)) {
         if (fd >= 0) {
             (void)close(fd);
         }
         return -1;
     }
-    if (nonblocking) {
-        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    if (!nonblocking) {
+        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
     }
     return fd;
 }
@@ -461,27 +476,40 @@ static bool kill_children(void)
     return any;
 }
 
-static void remove_directory(const char *path, unsigned depth)
+/* Takes over `fd`.  By descriptors and never through a link: the tree was another user's to shape,
+ * and it may be root who removes it. */
+static void empty_directory(int fd, unsigned depth)
 {
-    DIR *directory = opendir(path);
+    DIR *directory = fdopendir(fd);
     struct dirent *entry;
 
-    while (directory != NULL && depth < 64 && (entry = readdir(directory)) != NULL) {
-        char below[4096];
-        struct stat about;
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-            snprintf(below, sizeof(below), "%s/%s", path, entry->d_name) >= (int)sizeof(below) ||
-            lstat(below, &about) < 0) {
+    if (directory == NULL) {
+        (void)close(fd);
+        return;
+    }
+    while (depth < DEPTH_MAX && (entry = readdir(directory)) != NULL) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
             continue;
         }
-        if (S_ISDIR(about.st_mode)) {
-            remove_directory(below, depth + 1);
-        } else {
-            (void)unlink(below);
+        if (unlinkat(dirfd(directory), entry->d_name, 0) == 0) {
+            continue;
+        }
+        int below = openat(dirfd(directory), entry->d_name,
+                           O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (below >= 0) {
+            empty_directory(below, depth + 1);
+            (void)unlinkat(dirfd(directory), entry->d_name, AT_REMOVEDIR);
         }
     }
-    if (directory != NULL) {
-        (void)closedir(directory);
+    (void)closedir(directory);
+}
+
+static void remove_directory(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd >= 0) {
+        empty_directory(fd, 0);
     }
     (void)rmdir(path);
 }
@@ -502,6 +530,6 @@ void notify_close(struct notify *notify)
         }
     }
     if (notify->directory[0] != '\0') {
-        remove_directory(notify->directory, 0);
+        remove_directory(notify->directory);
     }
 }
