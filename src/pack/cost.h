@@ -46,8 +46,8 @@ struct cost {
     /* The rate of exchange as it was used: nano-dollars a hundredth of a unit of the currency, the
      * margin among them.  0: dollars, or no one currency. */
     int64_t factor;
-    bool found;                     /* the request names no amount; the vendor did */
-    int64_t base;                   /* what had moved of the object before, by the vendor's word */
+    bool found;   /* the request names no amount; the vendor did */
+    int64_t base; /* what had moved of the object before, by the vendor's word */
 };
 
 /* The object that a request acts on, when money is held for it here. */
@@ -57,9 +57,9 @@ struct cost_object {
     struct str currency;
 };
 
-/* The rate by which money was set aside, and by which it is settled then, whatever the table says in
- * the meantime: else a rate that rose would take more than was held, and one that fell would give
- * back what was never spent. */
+/* The rate by which money was set aside, and by which it is settled then, whatever the table says
+ * in the meantime: else a rate that rose would take more than was held, and one that fell would
+ * give back what was never spent. */
 struct cost_frozen {
     struct str currency; /* lower case */
     int64_t factor;      /* 0: none */
