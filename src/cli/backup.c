@@ -112,8 +112,8 @@ static int copy_all(const char *from, const char *to, bool with_key, struct err 
 static int say_head(const char *directory)
 {
     struct err err = {""};
-    uint64_t sequence;
-    struct digest head;
+    uint64_t sequence = 0;
+    struct digest head = {0};
     struct query *query = query_open(directory, &err);
     int rc = query == NULL || query_head(query, &sequence, &head, &err) < 0
                  ? say_refused("the copy does not open: %s", err.text)
