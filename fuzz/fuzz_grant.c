@@ -15,26 +15,12 @@
 #include "base/arena.h"
 #include "base/limits.h"
 #include "http/head.h"
-#include "pack/load.h"
+#include "shipped.h"
 #include "vault/head.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { FIELDS_MAX = 48, OUT_MAX = 4 * LIMIT_HEAD_BYTES };
-
-static const struct config *shipped(void)
-{
-    static struct config config = {.generation = 1};
-    static struct arena *arena;
-    struct err err;
-
-    if (arena == NULL) {
-        arena = arena_new();
-        assert(load_builtin_packs(&config, arena, &err) == 0);
-        assert(config_finish(&config, arena, &err) == 0);
-    }
-    return &config;
-}
 
 static bool has_field(const struct message_header *fields, size_t count, struct str name)
 {

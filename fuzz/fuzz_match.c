@@ -9,24 +9,10 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "pack/load.h"
 #include "pack/match.h"
+#include "shipped.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static const struct config *shipped(void)
-{
-    static struct config config;
-    static struct arena *arena;
-    struct err err;
-
-    if (arena == NULL) {
-        arena = arena_new();
-        assert(load_builtin_packs(&config, arena, &err) == 0);
-        assert(config_finish(&config, arena, &err) == 0);
-    }
-    return &config;
-}
 
 /* Some pattern of the operation, with the values in it, is the path. */
 static bool rebuilds(const struct pack *pack, const struct match *match, struct str path)

@@ -3,7 +3,10 @@
 
 import pathlib
 import re
+import subprocess
 import unittest
+
+import harness
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -65,3 +68,39 @@ class Named(unittest.TestCase):
             for name in set(re.findall(r"\bsrc/\w+/\w+\.[ch]\b", path.read_text())):
                 with self.subTest(f"{path.name}: {name}"):
                     self.assertTrue((ROOT / name).exists(), name)
+
+
+class Commands(unittest.TestCase):
+    """What a document shows of the command line, the command line knows."""
+
+    @staticmethod
+    def said(*words):
+        return subprocess.run([harness.BINARY, *words], capture_output=True, text=True,
+                              check=True).stdout
+
+    @staticmethod
+    def shown(text):
+        """Command lines: in a block, or between back-ticks, without what follows them."""
+        lines = re.findall(r"`(keybrake [^`\n]+)`", text)
+        for block in re.findall(r"```\w*\n(.*?)```", text, re.S):
+            lines += re.sub(r"\\\n\s*", " ", block).splitlines()
+        for line in lines:
+            found = re.match(r"\s*(?:\$ )?keybrake ([a-z]+(?: [a-z]+)?)(?![\w:])(.*)", line)
+            if found:
+                yield found[1].split(), re.split(r"\s-- |[|;&#]|\s{2,}", found[2])[0], line
+
+    def test_commands_and_options_exist(self):
+        known = set(re.findall(r"^  (\w+(?: \w+)?)  ", self.said("--help"), re.M))
+        helps, count = {}, 0
+        for path in sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]):
+            for words, rest, line in self.shown(path.read_text()):
+                count += 1
+                with self.subTest(f"{path.name}: {line}"):
+                    name = next((n for n in (" ".join(words), words[0]) if n in known), None)
+                    self.assertIsNotNone(name)
+                    if name not in helps:
+                        helps[name] = self.said(*name.split(), "--help")
+                    options = re.findall(r"(?<![\w-])--[a-z][\w-]*", rest)
+                    self.assertEqual([o for o in options
+                                      if not re.search(rf"{o}(?![\w-])", helps[name])], [])
+        self.assertGreater(count, 50)
