@@ -52,6 +52,25 @@ class Holds(Money):
         total = self.keybrake.api("GET", f"/v1/spend?group_by=key&key={key['id']}")["data"]
         self.assertEqual([row["spent_usd"] for row in total], ["0.00"])
 
+    def test_a_voided_one_corrected_twice(self):
+        """It is kept in memory for its idempotency key: what it was corrected to must be too."""
+        key = self.issue(daily_usd_cap=100)
+        form = "amount=5000&currency=usd&source=tok_chargeDeclined"
+        headers = {**FORM, "Idempotency-Key": self.id()}
+        status, _, _ = self.ask(key, "POST", "/stripe/v1/charges", form, headers)
+        self.assertEqual((status, self.spent(key)), (402, ("0.00", "0.00", "100.00")))
+        row = self.eventually(lambda: [r for r in self.audit(key=key["id"]) if r["hold"]])[0]
+        hold = str(row["hold"])
+        for posted in ("10.00", "8.00", "9.00"):
+            self.assertEqual(self.resolve(hold, {"state": "posted", "amount_usd": posted})
+                             ["posted_usd"], posted)
+            self.assertEqual(self.spent(key)[0], posted)
+        # It moved after all: a repeat is under it, and sets nothing more aside.
+        self.ask(key, "POST", "/stripe/v1/charges", form, headers)
+        self.assertEqual(self.spent(key), ("9.00", "0.00", "91.00"))
+        self.resolve(hold, {"state": "voided"})
+        self.assertEqual(self.spent(key), ("0.00", "0.00", "100.00"))
+
     def test_voided_gives_the_amount_back(self):
         key = self.issue(daily_usd_cap=50)
         self.assertEqual(self.intent(key, 5000), 200)

@@ -126,6 +126,7 @@ static void correct(struct resolution *it, struct message_row_hold *row)
     told(it, AUDIT_CORRECTED, hold, delta);
     reply_hold(it->call, hold);
     hold_free(hold);
+    holds_corrected(judge, row);
 }
 
 void call_hold_resolve(struct call *call)

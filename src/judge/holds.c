@@ -161,6 +161,20 @@ void holds_name_object(struct judge *judge, struct hold *hold, struct str object
     record_row(judge, MESSAGE_ROW_HOLD, &hold->row);
 }
 
+void holds_corrected(struct judge *judge, const struct message_row_hold *row)
+{
+    struct hold *hold = holds_find(judge, row->hold);
+
+    if (hold == NULL) {
+        return;
+    }
+    hold->row.state = row->state;
+    hold->row.posted = row->posted;
+    if (!is_needed(judge, hold)) {
+        forget(judge, hold);
+    }
+}
+
 void holds_record_gone(void *ctx, uint64_t number)
 {
     struct judge *judge = ctx;

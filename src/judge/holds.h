@@ -31,6 +31,9 @@ struct cost_frozen holds_rate(const struct hold *hold);
 /* It has become known which object it is for. */
 void holds_name_object(struct judge *judge, struct hold *hold, struct str object);
 
+/* It was over, and an operator has put its row right. */
+void holds_corrected(struct judge *judge, const struct message_row_hold *row);
+
 /* After loading: what was OPEN when the server died. */
 void holds_load(struct judge *judge, const struct message_row_hold *row);
 void holds_loaded(struct judge *judge);
