@@ -5,25 +5,8 @@
 #include "judge/holds.h"
 #include "judge/keys.h"
 #include "judge/objects.h"
+#include "judge/settle_rules.h"
 #include "judge/watch.h"
-
-/* What a later attempt under the same hold may change: only what nobody knew, and only by proof.  A
- * status that is free proves nothing about the first attempt, unless it is the vendor's replay. */
-static bool repeat_settles(const struct request *request, const struct hold *hold,
-                           const struct settlement *settlement)
-{
-    return hold->row.state == HOLD_UNKNOWN &&
-           (settlement->state == HOLD_POSTED || settlement->state == HOLD_HELD ||
-            (settlement->state == HOLD_VOIDED && request->outcome.replayed));
-}
-
-/* An attempt before this one was sent and never answered.  What is refused at the second may have
- * been done at the first: many vendors look at limits and keys before they look for a repeat. */
-static bool proves_nothing(const struct message_outcome *outcome)
-{
-    return outcome->retried && !outcome->replayed && outcome->outcome == OUTCOME_ANSWERED &&
-           outcome->status / 100 != 2;
-}
 
 static const struct message_facts *usable_answer(const struct request *request)
 {
@@ -40,19 +23,6 @@ static const struct message_facts *usable_answer(const struct request *request)
 }
 
 /* ---- by the object ---- */
-
-static struct hold_change object_change(const struct hold *hold,
-                                        const struct settlement *settlement, int64_t now_ms)
-{
-    int64_t posted = settlement->posted - hold->row.base;
-    struct hold_change change = {.at_ms = now_ms, .held = settlement->held, .admitted = false};
-
-    /* What is posted stays, whatever a vendor says later. */
-    change.posted = posted > hold->row.posted ? posted : hold->row.posted;
-    change.state = change.held > 0 ? HOLD_HELD : change.posted > 0 ? HOLD_POSTED : HOLD_VOIDED;
-    change.object = str_slice(settlement->object, 0, LIMIT_LABEL_BYTES);
-    return change;
-}
 
 static int64_t change_and_audit(struct judge *judge, struct hold *hold,
                                 const struct hold_change *change, const char *reason)
@@ -72,7 +42,7 @@ static int64_t change_and_audit(struct judge *judge, struct hold *hold,
 bool settle_by_object(struct judge *judge, struct hold *hold, const struct settlement *settlement,
                       const char *reason)
 {
-    struct hold_change change = object_change(hold, settlement, judge->clock.now_ms);
+    struct hold_change change = settle_object_change(&hold->row, settlement, judge->clock.now_ms);
     bool same = change.state == hold->row.state && change.posted == hold->row.posted &&
                 change.held == hold->row.held;
 
@@ -127,7 +97,7 @@ static void settle_under(struct request *request, struct hold *hold,
         lower(request, hold); /* what was so then need not be so now */
         return;
     }
-    if (free && !proves_nothing(&request->outcome)) {
+    if (free && !settle_proves_nothing(&request->outcome)) {
         lower(request, hold);
         return;
     }
@@ -135,7 +105,7 @@ static void settle_under(struct request *request, struct hold *hold,
         watch_doubt(judge, hold);
         return;
     }
-    struct hold_change change = object_change(hold, settlement, judge->clock.now_ms);
+    struct hold_change change = settle_object_change(&hold->row, settlement, judge->clock.now_ms);
     if (hold_may_move(hold->row.state, change.state)) {
         hold->doubt = false;
         note(request, &change, holds_change(judge, hold, &change));
@@ -168,7 +138,7 @@ static void settle_own(struct request *request, struct hold *hold,
                                  .at_ms = judge->clock.now_ms};
 
     if (settlement->of_object) {
-        change = object_change(hold, settlement, judge->clock.now_ms);
+        change = settle_object_change(&hold->row, settlement, judge->clock.now_ms);
         change.estimated = settlement->estimated;
     }
     if (change.state == HOLD_VOIDED) {
@@ -217,11 +187,12 @@ void settle_request(struct request *request)
         return;
     }
     if (!hold_may_move(hold->row.state, settlement.state) ||
-        (settlement.state == HOLD_VOIDED && proves_nothing(&request->outcome))) {
+        (settlement.state == HOLD_VOIDED && settle_proves_nothing(&request->outcome))) {
         settlement = (struct settlement){.state = HOLD_UNKNOWN, .held = hold->row.held};
     }
-    if (request->first ? hold->row.state == HOLD_OPEN
-                       : repeat_settles(request, hold, &settlement)) {
+    if (request->first
+            ? hold->row.state == HOLD_OPEN
+            : settle_by_repeat(hold->row.state, &settlement, request->outcome.replayed)) {
         settle_own(request, hold, &settlement);
     }
 }
