@@ -163,7 +163,7 @@ static void test_room_for_whole_heads(void)
     (void)expect_admit();
     CHECK(recv(clients[0], &(char){0}, 1, 0) == 0); /* it had to go */
     CHECK(recv(clients[1], &(char){0}, 1, MSG_DONTWAIT) == -1);
-    CHECK(send(clients[1], "TP/1.1\r\nHost: a\r\n\r\n", 21, MSG_NOSIGNAL) == 21);
+    CHECK(send(clients[1], "TP/1.1\r\nHost: a\r\n\r\n", 19, MSG_NOSIGNAL) == 19);
     (void)expect_admit();
     for (size_t i = 0; i < ROOM; i++) {
         (void)close(clients[i]);
