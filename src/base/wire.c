@@ -58,6 +58,7 @@ static inline bool make_room(struct writer *writer, size_t len)
 
 static inline void put(struct writer *writer, const void *bytes, size_t size)
 {
+    assert(writer->at != NULL); /* room was made */
     memcpy(writer->at, bytes, size);
     writer->at += size;
 }

@@ -273,14 +273,13 @@ static enum cost_verdict ask_vendor(const struct cost_question *question,
 bool cost_asks_currency(const struct cost_question *question, struct cost *ret)
 {
     const struct pack_cost *cost = cost_of(question->pack, question->match);
-    struct message_fact named = {.kind = FACT_ABSENT};
     struct err err;
 
     if (cost == NULL || cost->reserve.kind != AMOUNT_MINOR || question->found != NULL ||
         question->object != NULL || !names_amount(question, cost)) {
         return false;
     }
-    named = facts_get(question->facts, cost->reserve.currency);
+    struct message_fact named = facts_get(question->facts, cost->reserve.currency);
     return (named.kind == FACT_ABSENT || named.kind == FACT_NULL) &&
            ask_vendor(question, cost, ret, &err) == COST_FETCH;
 }
