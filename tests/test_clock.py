@@ -186,7 +186,7 @@ class Midnight(ClockCase, oracle.FaultCase):
             self.move((midnight - now).total_seconds() - 3.5)
             load = self.begin() if night == 0 else self.load
             with self.subTest(night=night, seed=self.seed):
-                load.new_keys(2000, 6000)
+                load.new_keys(200000, 400000)  # more than the evening spends
                 keys = list(load.keys)
                 load.start()
                 time.sleep(max(0.0, midnight.timestamp() - self.clock.now()) + 1.5)
