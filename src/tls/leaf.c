@@ -495,7 +495,7 @@ static bool permits(const NAME_CONSTRAINTS *constraints, struct str host)
                                  (size_t)ASN1_STRING_length(tree->base->d.dNSName));
         size_t before = host.len < name.len ? 0 : host.len - name.len;
         if (host.len >= name.len && str_equal_nocase(str_slice(host, before, host.len), name) &&
-            (before == 0 || host.data[before - 1] == '.')) {
+            (before == 0 || str_ends(str_slice(host, 0, before), STR(".")))) {
             return true;
         }
     }
