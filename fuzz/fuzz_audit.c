@@ -97,7 +97,7 @@ static void check_block(struct str bytes)
             assert(row.sequence == block.rows[i].sequence);
             check_chain(&row);
             buf_cut(&copy, 0);
-            assert(block_add(&copy, &row));
+            assert(block_add(&copy, &row, STR_NONE));
             block_open(&again, row.sequence, buf_str(&copy));
             assert(again.count == 1 && block_read(&again, 0, &back));
             assert(str_equal(block.rows[i].bytes, again.rows[0].bytes));

@@ -437,6 +437,7 @@ class PromptlyWithTheServer(Promptly):
         mark = f"98{os.getpid()}8"
         with self.running("sleep", mark) as process:
             self.eventually(lambda: survivors(mark))
+            time.sleep(0.3)  # nobody waits for a session's rows: they are stored within 100 ms
             house = [pid for pids in self.keybrake.pids().values() for pid in pids]
             fds = [os.pidfd_open(pid) for pid in {*house, *survivors(mark)} - {self.keybrake.process.pid}]
             os.kill(self.keybrake.process.pid, signal.SIGKILL)

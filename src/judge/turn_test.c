@@ -68,6 +68,7 @@ static void end(void)
         turns_leave(&requests[i]);
     }
     CHECK(judge->turns.count == 0); /* nothing stays behind */
+    table_clear(&judge->turns);
     loop_free(judge->loop);
     free(requests);
     free(judge);

@@ -108,6 +108,11 @@ struct digest chain_next(const struct digest *previous, const struct message_row
     return digest_fields(previous, &hashed_schema, row);
 }
 
+static void put_digest(unsigned char *at, struct digest digest)
+{
+    memcpy(at, digest.bytes, DIGEST_SIZE);
+}
+
 /*
  * Written, a row is
  *     sequence | hash | event ... detail | salt | personal | path objects client_run_id source
@@ -126,14 +131,13 @@ struct digest chain_seal(const struct digest *previous, const struct message_row
     unsigned char *salt = end - 2 * DIGEST_SIZE, *personal = end - DIGEST_SIZE;
     const struct str personal_parts[] = {str_of(&version, 1), str_of(salt, DIGEST_SIZE),
                                          str_of(end, texts)};
-    struct digest digest =
-        digest_of_parts(personal_parts, sizeof(personal_parts) / sizeof(personal_parts[0]));
-    memcpy(personal, digest.bytes, DIGEST_SIZE);
+    put_digest(personal,
+               digest_of_parts(personal_parts, sizeof(personal_parts) / sizeof(personal_parts[0])));
     const struct str parts[] = {
         str_of(previous->bytes, DIGEST_SIZE), str_of(&version, 1), str_of(written, SEQUENCE),
         str_of(written + middle, (size_t)(salt - written) - middle), str_of(personal, DIGEST_SIZE)};
-    digest = digest_of_parts(parts, sizeof(parts) / sizeof(parts[0]));
-    memcpy(written + SEQUENCE, digest.bytes, DIGEST_SIZE);
+    struct digest digest = digest_of_parts(parts, sizeof(parts) / sizeof(parts[0]));
+    put_digest(written + SEQUENCE, digest);
     return digest;
 }
 
