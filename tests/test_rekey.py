@@ -110,7 +110,7 @@ class Rekey(harness.Case):
         takes = time.monotonic() - began
         cut = 0
         with self.subTest(seed=SEED):
-            for _ in range(100 if os.environ.get("KEYBRAKE_LONG") else 10):
+            for _ in range(100 if os.environ.get("KEYBRAKE_LONG") else 20):
                 process = subprocess.Popen(
                     [self.keybrake.binary, "rekey", "--data", str(self.keybrake.data)],
                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
